@@ -1,0 +1,6 @@
+//! What every room of Khiên shares and what depends on nothing of ours.
+//!
+//! So far: the languages of messages, and the limits that keep memory bounded whatever comes in.
+
+pub mod lang;
+pub mod limits;

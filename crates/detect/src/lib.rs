@@ -1,0 +1,6 @@
+//! Sigma rules compiled together, indicator matching, correlation over event time.
+//!
+//! This crate is pure: it opens no file, asks no clock, and sees events only through `khien-event`.
+
+pub mod rule;
+pub mod text;

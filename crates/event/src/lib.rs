@@ -1,0 +1,11 @@
+//! Decoders of foreign log formats, field taxonomies and OCSF normalisation.
+//!
+//! Bytes come in, typed fields go out. This crate is pure: it opens no file, asks no clock, and knows nothing of rules.
+//! Invariants: a decoder never panics and never loses the raw bytes; a decoded value is a span of the record or of a
+//! scratch buffer that the caller owns; memory is bounded by the record limit.
+
+pub mod decode;
+pub mod event;
+pub mod fields;
+pub mod names;
+pub mod taxonomy;

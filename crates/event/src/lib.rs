@@ -7,5 +7,6 @@
 pub mod decode;
 pub mod event;
 pub mod fields;
+pub mod json_slow;
 pub mod names;
 pub mod taxonomy;

@@ -3,7 +3,7 @@
 //! All of it is data: `content/taxonomy/*.toml` beside this crate, embedded in the binary. A file of the table describes
 //!
 //! - **names**: envelopes that are cut off dotted names and single names that are renamed, so that all spellings of the
-//!   same event (EVTX, Winlogbeat, NXLog, flat JSON) have one canonical name for one field;
+//!   same event (EVTX, Winlogbeat, `NXLog`, flat JSON) have one canonical name for one field;
 //! - **shapes**: how a record is recognised by the names in it, where its time stands, which fields tell its kind;
 //! - **kinds**: what is said about the discriminating fields, and the Sigma log sources that follow from it. The first
 //!   kind of the shape's group that holds is taken;
@@ -149,7 +149,7 @@ impl Taxonomy {
         let found = self
             .shapes
             .iter()
-            .position(|shape| shape.when.iter().any(|&all| marks & all == all));
+            .position(|shape| shape.when.iter().any(|all| marks & all == *all));
         ShapeId(found.unwrap_or(0) as u16)
     }
 

@@ -15,6 +15,9 @@ mod keys;
 mod scan;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use keys::KeyTree;

@@ -275,3 +275,31 @@ fn blocks(record: &[u8], quotes: &mut Vec<u64>, carry: &mut Carry) {
 fn blocks(record: &[u8], quotes: &mut Vec<u64>, carry: &mut Carry) {
     blocks_with(masks_portable, record, quotes, carry);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn run(with: impl Fn(&[u8], &mut Vec<u64>, &mut Carry), record: &[u8]) -> (Vec<u64>, u64, u64, bool, Option<usize>) {
+        let (mut quotes, mut carry) = (Vec::new(), Carry::default());
+        with(record, &mut quotes, &mut carry);
+        (quotes, u64::from(carry.control != 0), u64::from(carry.high != 0), carry.odd, carry.error)
+    }
+
+    proptest! {
+        #[test]
+        fn all_implementations_agree(record in prop::collection::vec(prop_oneof![Just(b'\\'), Just(b'"'), Just(b'u'), any::<u8>()], 0..400)) {
+            let portable = run(|r, q, c| blocks_with(masks_portable, r, q, c), &record);
+            prop_assert_eq!(&run(blocks, &record), &portable);
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                #[expect(unsafe_code, reason = "the instructions were just asked for")]
+                // SAFETY: the processor has AVX2.
+                let avx2 = run(|r, q, c| unsafe { x86::blocks_avx2(r, q, c) }, &record);
+                prop_assert_eq!(&avx2, &portable);
+            }
+        }
+    }
+}

@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use khien_event::fields::Kind;
 use memchr::memmem;
 
-use super::plan::{Check, Group, ItemNode, Node, Shape, Target, Token};
+use super::plan::{Check, Group, ItemNode, LazyRegex, Node, Shape, Target, Token};
 use super::values::{Slot, Source, ValueRef, Values};
 use crate::rule::{Case, Compare, Link, TextOp, TimePart};
 use crate::text::number;
@@ -201,13 +201,17 @@ pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
             }
         }
         Check::Glob { tokens, case } => glob_holds(tokens, texts.of(*case)),
-        Check::Regex(regex) => regex.get().is_some_and(|r| r.is_match(texts.plain)),
+        Check::Regex(regex) => regex_holds(regex, texts.plain),
         Check::Cidr(net) => address(texts.plain).is_some_and(|a| in_network(net, a)),
         Check::Number(compare, wanted) => as_number(texts.plain).is_some_and(|have| compares(have, *compare, *wanted)),
         Check::Bool(wanted) => texts.plain.eq_ignore_ascii_case(if *wanted { b"true" } else { b"false" }),
         Check::TimePart(part, wanted) => time_part(texts.plain, *part) == Some(*wanted),
         Check::Null | Check::Exists(_) | Check::FieldRef { .. } => false,
     }
+}
+
+fn regex_holds(regex: &LazyRegex, text: &[u8]) -> bool {
+    regex.get().zip(std::str::from_utf8(text).ok()).is_some_and(|(regex, text)| regex.is_match(text))
 }
 
 fn as_number(text: &[u8]) -> Option<f64> {

@@ -92,13 +92,13 @@ pub(super) enum Token {
 /// A regular expression, compiled when a value first needs it.
 pub(super) struct LazyRegex {
     pub(super) pattern: Box<str>,
-    compiled: OnceCell<Option<regex::bytes::Regex>>,
+    compiled: OnceCell<Option<regex::Regex>>,
 }
 
 impl LazyRegex {
     /// The compiled expression. `None` only for a pattern that the rule loader should have refused.
-    pub(super) fn get(&self) -> Option<&regex::bytes::Regex> {
-        self.compiled.get_or_init(|| crate::rule::compile_regex(&self.pattern).ok()).as_ref()
+    pub(super) fn get(&self) -> Option<&regex::Regex> {
+        self.compiled.get_or_init(|| crate::rule::pcre::build(&self.pattern).ok()).as_ref()
     }
 }
 

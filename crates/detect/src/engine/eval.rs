@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use khien_event::fields::Kind;
 use memchr::memmem;
 
-use super::plan::{Check, Group, ItemNode, LazyRegex, Node, Shape, Target, Token};
+use super::plan::{Check, Group, ItemNode, Node, Shape, Target, Token};
 use super::values::{Slot, Source, ValueRef, Values};
 use crate::rule::{Case, Compare, Link, TextOp, TimePart};
 use crate::text::number;
@@ -74,7 +74,7 @@ impl Evaluation<'_> {
     }
 
     fn group_holds(&mut self, target: &Target, group: &Group) -> bool {
-        let found = |folded: &[u8]| group.equal.contains(folded) || group.search().is_some_and(|s| s.is_match(folded));
+        let found = |folded: &[u8]| group.holds(folded);
         match target {
             Target::Everywhere => self.everything.any(&mut |texts| found(texts.folded)),
             Target::Slots(slots) => self.any_value(slots, |eval, value| eval.values.folded(value, eval.source).is_some_and(found)),
@@ -114,6 +114,10 @@ impl Evaluation<'_> {
     }
 
     fn value_holds(&mut self, value: ValueRef, check: &Check) -> bool {
+        if let Check::Regex(regex) = check {
+            let folded = self.values.folded(value, self.source).map(<[u8]>::to_vec);
+            return folded.is_some_and(|folded| self.values.text(value, self.source).is_some_and(|plain| regex.holds(plain, &folded)));
+        }
         let text = match check {
             Check::Text { case: Case::Fold, .. } | Check::Glob { case: Case::Fold, .. } => self.values.folded(value, self.source),
             _ => self.values.text(value, self.source),
@@ -168,7 +172,7 @@ impl Evaluation<'_> {
         let mut found = Vec::new();
         self.any_value(slots, |eval, value| {
             let by_group = item.group.as_ref().is_some_and(|group| {
-                eval.values.folded(value, eval.source).is_some_and(|t| group.equal.contains(t) || group.search().is_some_and(|s| s.is_match(t)))
+                eval.values.folded(value, eval.source).is_some_and(|t| group.holds(t))
             });
             if by_group || item.tests.iter().any(|c| eval.one_value_holds(value, c)) {
                 found.push(value);
@@ -201,17 +205,13 @@ pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
             }
         }
         Check::Glob { tokens, case } => glob_holds(tokens, texts.of(*case)),
-        Check::Regex(regex) => regex_holds(regex, texts.plain),
+        Check::Regex(regex) => regex.holds(texts.plain, texts.folded),
         Check::Cidr(net) => address(texts.plain).is_some_and(|a| in_network(net, a)),
         Check::Number(compare, wanted) => as_number(texts.plain).is_some_and(|have| compares(have, *compare, *wanted)),
         Check::Bool(wanted) => texts.plain.eq_ignore_ascii_case(if *wanted { b"true" } else { b"false" }),
         Check::TimePart(part, wanted) => time_part(texts.plain, *part) == Some(*wanted),
         Check::Null | Check::Exists(_) | Check::FieldRef { .. } => false,
     }
-}
-
-fn regex_holds(regex: &LazyRegex, text: &[u8]) -> bool {
-    regex.get().zip(std::str::from_utf8(text).ok()).is_some_and(|(regex, text)| regex.is_match(text))
 }
 
 fn as_number(text: &[u8]) -> Option<f64> {

@@ -131,7 +131,7 @@ fn decided(item: &ItemNode, value: Option<&Option<String>>) -> bool {
         _ => texts.is_some_and(|t| text_check_holds(check, t)),
     };
     let by_group = item.group.as_ref().is_some_and(|g| {
-        texts.is_some_and(|t| g.equal.contains(t.folded) || g.search().is_some_and(|s| s.is_match(t.folded)))
+        texts.is_some_and(|t| g.holds(t.folded))
     });
     by_group
         || match item.link {
@@ -379,7 +379,9 @@ impl Builder<'_> {
                 if parts.contains(&Some(true)) { Some(true) } else { parts.iter().all(Option::is_some).then_some(false) }
             }
             Expr::AtLeast(_, list) => {
-                list.iter().for_each(|e| drop(self.decide(e)));
+                for part in list {
+                    self.decide(part);
+                }
                 None
             }
         }

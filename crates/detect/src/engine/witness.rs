@@ -95,7 +95,7 @@ impl Search<'_> {
             Check::Null | Check::Exists(false) => None,
             Check::Text { shape, literal, .. } => self.literal(target, *shape, literal),
             Check::Glob { tokens, .. } => self.glob(target, tokens),
-            Check::Regex(regex) => self.regex(target, &regex.pattern),
+            Check::Regex(regex) => self.regex(target, regex.required()),
             Check::Number(crate::rule::Compare::Eq, number) => self.number(target, *number),
             Check::FieldRef { .. } | Check::Exists(true) | Check::Cidr(_) | Check::Number(..) | Check::Bool(_) | Check::TimePart(..) => {
                 self.present(target)
@@ -152,8 +152,7 @@ impl Search<'_> {
     }
 
     /// A regular expression holds only if one of its required literals stands in the text.
-    fn regex(&self, target: &Target, pattern: &str) -> Option<Choice> {
-        let required = crate::rule::required_literals(pattern).unwrap_or_default();
+    fn regex(&self, target: &Target, required: &[Vec<u8>]) -> Option<Choice> {
         let signs = required.iter().map(|literal| self.longest_inside(target, &pieces(literal, self.encoding)));
         let found = if required.is_empty() { None } else { union(signs) };
         found.or_else(|| self.present(target))

@@ -23,3 +23,13 @@ pub fn fold(text: &str) -> String {
     }
     text.chars().map(fold_char).collect()
 }
+
+/// The number a text is: a decimal number with optional sign, fraction and exponent, nothing around it. Words (`inf`,
+/// `nan`), hexadecimal and digit groups are not numbers.
+pub fn number(text: &str) -> Option<f64> {
+    let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
+    if text.is_empty() || !text.bytes().all(plain) {
+        return None;
+    }
+    text.parse::<f64>().ok().filter(|n| n.is_finite())
+}

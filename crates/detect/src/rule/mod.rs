@@ -2,6 +2,9 @@
 //!
 //! Everything else — the fast engine, the reference evaluator, packs, explanations — starts from these types.
 
+pub mod load;
+pub mod pcre;
+
 use ipnet::IpNet;
 use khien_event::taxonomy::LogSource;
 use serde::{Deserialize, Serialize};

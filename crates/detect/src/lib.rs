@@ -3,6 +3,10 @@
 //! This crate is pure: it opens no file, asks no clock, and sees events only through `khien-event`.
 
 pub mod correlate;
+pub mod explain;
 pub mod finding;
+pub mod reference;
 pub mod rule;
+#[cfg(any(test, feature = "testgen"))]
+pub mod testgen;
 pub mod text;

@@ -4,6 +4,7 @@
 
 pub mod load;
 pub mod pcre;
+pub mod time;
 
 use ipnet::IpNet;
 use khien_event::taxonomy::LogSource;

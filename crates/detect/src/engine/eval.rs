@@ -77,12 +77,18 @@ impl Evaluation<'_> {
         let found = |folded: &[u8]| group.holds(folded);
         match target {
             Target::Everywhere => self.everything.any(&mut |texts| found(texts.folded)),
-            Target::Slots(slots) => self.any_value(slots, |eval, value| eval.values.folded(value, eval.source).is_some_and(found)),
+            Target::Slots(slots) => self.any_value(slots, |eval, value| {
+                eval.values.folded(value, eval.source).is_some_and(found)
+            }),
         }
     }
 
     /// Whether `test` holds for some value of `slots`.
-    fn any_value(&mut self, slots: &[Slot], mut test: impl FnMut(&mut Self, ValueRef) -> bool) -> bool {
+    fn any_value(
+        &mut self,
+        slots: &[Slot],
+        mut test: impl FnMut(&mut Self, ValueRef) -> bool,
+    ) -> bool {
         for &slot in slots {
             let mut at = self.values.first(slot);
             while let Some(value) = at {
@@ -98,17 +104,25 @@ impl Evaluation<'_> {
     fn check_holds(&mut self, target: &Target, check: &Check) -> bool {
         let slots = match target {
             Target::Slots(slots) => slots,
-            Target::Everywhere => return self.everything.any(&mut |texts| text_check_holds(check, texts)),
+            Target::Everywhere => {
+                return self
+                    .everything
+                    .any(&mut |texts| text_check_holds(check, texts));
+            }
         };
         match check {
             Check::Null => {
                 let absent = slots.iter().all(|&s| self.values.first(s).is_none());
                 absent || self.any_value(slots, |eval, value| eval.values.kind(value) == Kind::Null)
             }
-            Check::Exists(wanted) => slots.iter().any(|&s| self.values.first(s).is_some()) == *wanted,
-            Check::FieldRef { slots: others, op, case } => {
-                self.any_value(slots, |eval, value| eval.relates(value, others, *op, *case))
+            Check::Exists(wanted) => {
+                slots.iter().any(|&s| self.values.first(s).is_some()) == *wanted
             }
+            Check::FieldRef {
+                slots: others,
+                op,
+                case,
+            } => self.any_value(slots, |eval, value| eval.relates(value, others, *op, *case)),
             _ => self.any_value(slots, |eval, value| eval.value_holds(value, check)),
         }
     }
@@ -116,20 +130,41 @@ impl Evaluation<'_> {
     fn value_holds(&mut self, value: ValueRef, check: &Check) -> bool {
         if let Check::Regex(regex) = check {
             let folded = self.values.folded(value, self.source).map(<[u8]>::to_vec);
-            return folded.is_some_and(|folded| self.values.text(value, self.source).is_some_and(|plain| regex.holds(plain, &folded)));
+            return folded.is_some_and(|folded| {
+                self.values
+                    .text(value, self.source)
+                    .is_some_and(|plain| regex.holds(plain, &folded))
+            });
         }
         let text = match check {
-            Check::Text { case: Case::Fold, .. } | Check::Glob { case: Case::Fold, .. } => self.values.folded(value, self.source),
+            Check::Text {
+                case: Case::Fold, ..
+            }
+            | Check::Glob {
+                case: Case::Fold, ..
+            } => self.values.folded(value, self.source),
             _ => self.values.text(value, self.source),
         };
-        text.is_some_and(|t| text_check_holds(check, Texts { plain: t, folded: t }))
+        text.is_some_and(|t| {
+            text_check_holds(
+                check,
+                Texts {
+                    plain: t,
+                    folded: t,
+                },
+            )
+        })
     }
 
     /// Whether the text of `value` relates to some text of `others`.
     fn relates(&mut self, value: ValueRef, others: &[Slot], op: TextOp, case: Case) -> bool {
-        let Some(left) = self.text_in(value, case) else { return false };
+        let Some(left) = self.text_in(value, case) else {
+            return false;
+        };
         self.any_value(others, |eval, other| {
-            let Some(right) = eval.text_in(other, case) else { return false };
+            let Some(right) = eval.text_in(other, case) else {
+                return false;
+            };
             match op {
                 TextOp::Equals => left == right,
                 TextOp::Contains => memmem::find(&left, &right).is_some(),
@@ -168,11 +203,15 @@ impl Evaluation<'_> {
 
     /// The values for which some test of `item` holds.
     fn matching_values(&mut self, item: &ItemNode) -> Vec<ValueRef> {
-        let Target::Slots(slots) = &item.target else { return Vec::new() };
+        let Target::Slots(slots) = &item.target else {
+            return Vec::new();
+        };
         let mut found = Vec::new();
         self.any_value(slots, |eval, value| {
             let by_group = item.group.as_ref().is_some_and(|group| {
-                eval.values.folded(value, eval.source).is_some_and(|t| group.holds(t))
+                eval.values
+                    .folded(value, eval.source)
+                    .is_some_and(|t| group.holds(t))
             });
             if by_group || item.tests.iter().any(|c| eval.one_value_holds(value, c)) {
                 found.push(value);
@@ -195,7 +234,11 @@ impl Evaluation<'_> {
 /// Whether `check`, which concerns text alone, holds for a text.
 pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
     match check {
-        Check::Text { shape, literal, case } => {
+        Check::Text {
+            shape,
+            literal,
+            case,
+        } => {
             let text = texts.of(*case);
             match shape {
                 Shape::Equals => *text == **literal,
@@ -207,8 +250,14 @@ pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
         Check::Glob { tokens, case } => glob_holds(tokens, texts.of(*case)),
         Check::Regex(regex) => regex.holds(texts.plain, texts.folded),
         Check::Cidr(net) => address(texts.plain).is_some_and(|a| in_network(net, a)),
-        Check::Number(compare, wanted) => as_number(texts.plain).is_some_and(|have| compares(have, *compare, *wanted)),
-        Check::Bool(wanted) => texts.plain.eq_ignore_ascii_case(if *wanted { b"true" } else { b"false" }),
+        Check::Number(compare, wanted) => {
+            as_number(texts.plain).is_some_and(|have| compares(have, *compare, *wanted))
+        }
+        Check::Bool(wanted) => {
+            texts
+                .plain
+                .eq_ignore_ascii_case(if *wanted { b"true" } else { b"false" })
+        }
         Check::TimePart(part, wanted) => time_part(texts.plain, *part) == Some(*wanted),
         Check::Null | Check::Exists(_) | Check::FieldRef { .. } => false,
     }
@@ -224,7 +273,10 @@ fn compares(have: f64, compare: Compare, wanted: f64) -> bool {
         Compare::Gte => have >= wanted,
         Compare::Lt => have < wanted,
         Compare::Lte => have <= wanted,
-        #[expect(clippy::float_cmp, reason = "a rule's number means exactly that number")]
+        #[expect(
+            clippy::float_cmp,
+            reason = "a rule's number means exactly that number"
+        )]
         Compare::Eq => have == wanted,
     }
 }
@@ -235,12 +287,15 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 
 /// Whether `address` is in `net`; an IPv4 address written as IPv6 (`::ffff:192.0.2.1`) counts as IPv4.
 fn in_network(net: &IpNet, address: IpAddr) -> bool {
-    net.contains(&address) || matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some_and(|v4| net.contains(&IpAddr::V4(v4))))
+    net.contains(&address)
+        || matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some_and(|v4| net.contains(&IpAddr::V4(v4))))
 }
 
 fn time_part(text: &[u8], part: TimePart) -> Option<i64> {
     let ns = khien_event::time::parse(std::str::from_utf8(text).ok()?)?;
-    let time = Timestamp::from_nanosecond(i128::from(ns)).ok()?.to_zoned(TimeZone::UTC);
+    let time = Timestamp::from_nanosecond(i128::from(ns))
+        .ok()?
+        .to_zoned(TimeZone::UTC);
     Some(match part {
         TimePart::Minute => time.minute().into(),
         TimePart::Hour => time.hour().into(),
@@ -265,15 +320,21 @@ fn glob_holds(tokens: &[Token], text: &[u8]) -> bool {
                 continue;
             }
             Some(Token::One) => char_len(text, at),
-            Some(Token::Literal(literal)) => text[at..].starts_with(literal).then_some(literal.len()),
+            Some(Token::Literal(literal)) => {
+                text[at..].starts_with(literal).then_some(literal.len())
+            }
         };
         if let Some(len) = step {
             token += 1;
             at += len;
             continue;
         }
-        let Some((from, start)) = retry else { return false };
-        let Some(len) = char_len(text, start) else { return false };
+        let Some((from, start)) = retry else {
+            return false;
+        };
+        let Some(len) = char_len(text, start) else {
+            return false;
+        };
         retry = Some((from, start + len));
         (token, at) = (from, start + len);
     }

@@ -3,6 +3,9 @@
 //! Everything else — the fast engine, the reference evaluator, packs, explanations — starts from these types.
 
 mod literals;
+pub mod load;
+pub mod pcre;
+pub mod time;
 
 use ipnet::IpNet;
 use khien_event::taxonomy::LogSource;

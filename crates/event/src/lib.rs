@@ -6,6 +6,11 @@
 
 pub mod decode;
 pub mod event;
+pub mod evtx;
 pub mod fields;
+pub mod frame;
+pub mod input;
 pub mod names;
 pub mod taxonomy;
+pub mod text;
+pub mod time;

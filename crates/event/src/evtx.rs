@@ -75,7 +75,7 @@ impl<R: Read> Chunks<R> {
         if length == 0 {
             return result.map(|_| false);
         }
-        if length % CHUNK != 0 {
+        if !length.is_multiple_of(CHUNK) {
             // The records of a chunk that was cut off are whole up to the cut.
             batch.cut = Some(length % CHUNK);
             batch

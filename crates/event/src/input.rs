@@ -72,7 +72,7 @@ pub fn open<'a>(
             Box::new(Capped::new(zstd, most_bytes))
         }
     };
-    Ok(transcode::utf8(plain)?)
+    Ok(transcode::utf8(plain))
 }
 
 fn compression(head: &[u8]) -> Result<Compression, InputError> {

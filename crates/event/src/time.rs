@@ -492,7 +492,10 @@ fn month(word: &[u8]) -> Option<i64> {
         b"november",
         b"december",
     ];
-    position(&NAMES, word).map(|at| at as i64 + 1)
+    (1..)
+        .zip(NAMES)
+        .find(|(_, name)| shortens(name, word))
+        .map(|(number, _)| number)
 }
 
 fn is_weekday(word: &[u8]) -> bool {
@@ -505,19 +508,16 @@ fn is_weekday(word: &[u8]) -> bool {
         b"saturday",
         b"sunday",
     ];
-    position(&NAMES, word).is_some()
+    NAMES.iter().any(|name| shortens(name, word))
 }
 
-/// Where `word`, or what it shortens to three letters or more, stands in `names`.
-fn position(names: &[&[u8]], word: &[u8]) -> Option<usize> {
+/// Whether `word` is `name` or its beginning of three letters or more.
+fn shortens(name: &[u8], word: &[u8]) -> bool {
     let word = word.strip_suffix(b".").unwrap_or(word);
-    if word.len() < 3 {
-        return None;
-    }
-    names.iter().position(|name| {
-        name.get(..word.len())
+    word.len() >= 3
+        && name
+            .get(..word.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(word))
-    })
 }
 
 #[cfg(test)]

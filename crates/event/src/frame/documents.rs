@@ -10,8 +10,8 @@ use khien_base::limits::RECORD_BYTES;
 
 use super::{BLOCK_BYTES, Block, Layout, Source};
 
-/// Members that hold the events of an envelope: CloudTrail, Azure Monitor and Microsoft Graph, Google Cloud Logging and
-/// Workspace, CloudWatch, DynamoDB and others.
+/// Members that hold the events of an envelope: AWS (trails, log groups, tables), Azure Monitor and Microsoft Graph, Google
+/// Cloud Logging and Workspace, and others.
 const HOLDERS: [&[u8]; 11] = [
     b"Records",
     b"records",
@@ -76,6 +76,15 @@ enum Place {
     Tail,
 }
 
+/// Whether the scanner is in a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quoted {
+    No,
+    Yes,
+    /// After a backslash.
+    Escape,
+}
+
 /// Finds records in bytes that come piece by piece.
 #[derive(Debug)]
 struct Scanner {
@@ -83,8 +92,7 @@ struct Scanner {
     depth: usize,
     /// The depth at which records begin: 0 at top level, 1 in an array, 2 in an envelope.
     base: usize,
-    in_string: bool,
-    escaped: bool,
+    string: Quoted,
     /// The string is the name of a member of a top-level object.
     in_key: bool,
     /// The last byte outside strings that was not blank.
@@ -116,8 +124,7 @@ impl Default for Scanner {
             place: Place::Between,
             depth: 0,
             base: 0,
-            in_string: false,
-            escaped: false,
+            string: Quoted::No,
             in_key: false,
             last: 0,
             key: Vec::with_capacity(KEY),
@@ -130,14 +137,14 @@ impl Default for Scanner {
 impl Scanner {
     /// How many bytes from the start of `bytes` can be passed over because nothing there matters.
     fn pass(&self, bytes: &[u8]) -> usize {
-        if !self.in_string || self.escaped || self.in_key {
+        if self.string != Quoted::Yes || self.in_key {
             return 0;
         }
         memchr::memchr3(b'"', b'\\', b'\n', bytes).unwrap_or(bytes.len())
     }
 
     fn step(&mut self, byte: u8) -> Found {
-        if self.in_string {
+        if self.string != Quoted::No {
             return self.string(byte);
         }
         match self.place {
@@ -148,12 +155,12 @@ impl Scanner {
     }
 
     fn string(&mut self, byte: u8) -> Found {
-        if self.escaped {
-            self.escaped = false;
+        if self.string == Quoted::Escape {
+            self.string = Quoted::Yes;
         } else if byte == b'\\' {
-            self.escaped = true;
+            self.string = Quoted::Escape;
         } else if byte == b'"' {
-            self.in_string = false;
+            self.string = Quoted::No;
             self.last = b'"';
             return Found::Nothing;
         } else if byte == b'\n' {
@@ -168,8 +175,7 @@ impl Scanner {
 
     /// Ends a broken record before the current byte.
     fn abandon(&mut self) -> Found {
-        self.in_string = false;
-        self.escaped = false;
+        self.string = Quoted::No;
         let found = if self.place == Place::Value {
             Found::End(0)
         } else {
@@ -191,13 +197,12 @@ impl Scanner {
     fn between(&mut self, byte: u8) -> Found {
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' | b',' | 0x1e => Found::Nothing,
-            b'{' => self.start(byte),
             b'[' if self.base == 0 => {
                 self.base = 1;
                 self.depth = 1;
                 Found::Nothing
             }
-            b'[' => self.start(byte),
+            b'{' | b'[' => self.start(byte),
             b']' if self.base == 1 => {
                 self.close(0);
                 Found::Nothing
@@ -252,7 +257,7 @@ impl Scanner {
         let before = std::mem::replace(&mut self.last, byte);
         match byte {
             b'"' => {
-                self.in_string = true;
+                self.string = Quoted::Yes;
                 self.in_key =
                     self.depth == 1 && self.base == 0 && matches!(before, b'{' | b',' | b']');
                 if self.in_key {

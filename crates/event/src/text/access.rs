@@ -115,9 +115,9 @@ fn referer_and_agent(rest: &str, out: &mut Out<'_>) {
         };
         let value = unescaped(value);
         if !value.is_empty() && value != "-" {
-            out.cow(name, &value);
+            out.text(name, &value);
             if *name == "cs-user-agent" {
-                out.cow("c-useragent", &value);
+                out.text("c-useragent", &value);
             }
         }
         rest = after;

@@ -121,14 +121,14 @@ fn pair(key: &str, value: &str, quote: Quote, arguments: bool, out: &mut Out<'_>
         return;
     }
     match key {
-        "proctitle" => out.cow(name, &decoded(value, Case::Any, b' ')),
-        "cmd" | "data" => out.cow(name, &decoded(value, Case::Any, 0)),
+        "proctitle" => out.text(name, &decoded(value, Case::Any, b' ')),
+        "cmd" | "data" => out.text(name, &decoded(value, Case::Any, 0)),
         "saddr" => {
             out.text(name, value);
             socket_address(value, out);
         }
-        _ if arguments && is_argument(name) => out.cow(name, &decoded(value, Case::Any, 0)),
-        _ if ENCODED.contains(&key) => out.cow(name, &decoded(value, Case::Upper, 0)),
+        _ if arguments && is_argument(name) => out.text(name, &decoded(value, Case::Any, 0)),
+        _ if ENCODED.contains(&key) => out.text(name, &decoded(value, Case::Upper, 0)),
         _ => out.text(name, value),
     }
 }
@@ -169,7 +169,7 @@ fn decoded(value: &str, case: Case, zero: u8) -> Cow<'_, str> {
 
 fn hex(value: &str, case: Case) -> Option<Vec<u8>> {
     let digits = value.as_bytes();
-    if digits.is_empty() || digits.len() % 2 != 0 {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
         return None;
     }
     digits
@@ -193,20 +193,20 @@ fn socket_address(value: &str, out: &mut Out<'_>) {
         return;
     };
     match bytes.as_slice() {
-        [2, 0, p, q, a, b, c, d, ..] => {
+        [2, 0, high, low, a, b, c, d, ..] => {
             out.text("saddr_fam", "inet");
             out.text(
                 "laddr",
                 &std::net::Ipv4Addr::new(*a, *b, *c, *d).to_string(),
             );
-            out.text("lport", &u16::from_be_bytes([*p, *q]).to_string());
+            out.text("lport", &u16::from_be_bytes([*high, *low]).to_string());
         }
-        [10, 0, p, q, _, _, _, _, rest @ ..] if rest.len() >= 16 => {
+        [10, 0, high, low, _, _, _, _, rest @ ..] if rest.len() >= 16 => {
             let mut address = [0; 16];
             address.copy_from_slice(&rest[..16]);
             out.text("saddr_fam", "inet6");
             out.text("laddr", &std::net::Ipv6Addr::from(address).to_string());
-            out.text("lport", &u16::from_be_bytes([*p, *q]).to_string());
+            out.text("lport", &u16::from_be_bytes([*high, *low]).to_string());
         }
         [1, 0, path @ ..] => {
             let end = path.iter().position(|&b| b == 0).unwrap_or(path.len());

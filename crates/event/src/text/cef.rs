@@ -1,6 +1,6 @@
-//! ArcSight's Common Event Format: `CEF:0|vendor|product|version|class|name|severity|key=value ...`.
+//! The Common Event Format: `CEF:0|vendor|product|version|class|name|severity|key=value ...`.
 //!
-//! Specification: "ArcSight Common Event Format (CEF) Implementation Standard", version 26. Values may contain blanks
+//! Specification: "`ArcSight` Common Event Format (CEF) Implementation Standard", version 26. Values may contain blanks
 //! and, against the specification but seen daily, unescaped `=`; a key is therefore a run of key characters after a
 //! blank.
 
@@ -47,9 +47,9 @@ pub(crate) fn decode(text: &str, reference_ns: i64, out: &mut Out<'_>) -> bool {
     out.shape("cef");
     for (name, value) in HEADER.iter().zip(header) {
         let value = unescaped_header(value);
-        out.cow(name, &value);
+        out.text(name, &value);
         if *name == "deviceEventClassId" {
-            out.cow("signatureId", &value);
+            out.text("signatureId", &value);
         }
     }
     extension(rest, reference_ns, out);
@@ -97,7 +97,7 @@ fn extension(text: &str, reference_ns: i64, out: &mut Out<'_>) {
     let (mut receipt, mut end, mut start) = (None, None, None);
     for (key, value) in Extension::new(text) {
         let value = unescaped(value.trim());
-        out.cow(key, &value);
+        out.text(key, &value);
         match key {
             "rt" | "deviceReceiptTime" => receipt = time::parse_near(&value, reference_ns),
             "end" | "endTime" => end = time::parse_near(&value, reference_ns),
@@ -118,7 +118,7 @@ fn extension(text: &str, reference_ns: i64, out: &mut Out<'_>) {
             continue;
         }
         for (_, value) in labelled.iter().filter(|(key, _)| key == base) {
-            out.cow(label, value);
+            out.text(label, value);
         }
     }
 }

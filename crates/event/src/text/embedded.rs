@@ -18,7 +18,7 @@ const NAME_BYTES: usize = 16 << 20;
 
 /// Decodes the object that `text` is; whether it was one. Nesting is bounded by `serde_json` at 128.
 pub(crate) fn decode(text: &str, out: &mut Out<'_>) -> bool {
-    if !serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
+    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
         return false;
     }
     let mut walk = Walk {

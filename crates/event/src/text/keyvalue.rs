@@ -1,4 +1,4 @@
-//! Lines of `key=value` pairs: FortiGate, Sophos, netfilter, and whatever writes logfmt.
+//! Lines of `key=value` pairs: `FortiGate`, Sophos, netfilter, and whatever writes logfmt.
 
 use super::out::Out;
 use super::pairs::{Closing, Pairs, Part, Quote, starts_with_key, unescaped};
@@ -37,7 +37,7 @@ pub(crate) fn decode(line: &str, out: &mut Out<'_>) -> bool {
             continue;
         };
         if quote == Quote::Double {
-            out.cow(key, &unescaped(value));
+            out.text(key, &unescaped(value));
         } else {
             out.text(key, value);
         }
@@ -78,7 +78,7 @@ impl<'a> Times<'a> {
         })
     }
 
-    /// FortiGate and Sophos: `date=2022-04-25 time=15:27:08 tz="+0200"`.
+    /// `FortiGate` and Sophos: `date=2022-04-25 time=15:27:08 tz="+0200"`.
     fn date_and_time(&self) -> Option<i64> {
         let (date, time) = (self.date?, self.time?);
         if date.len() > 16 || time.len() > 24 {

@@ -1,7 +1,7 @@
-//! IBM QRadar's Log Event Extended Format: `LEEF:1.0|vendor|product|version|event id|key=value<tab>...`, and 2.0 with
+//! The Log Event Extended Format: `LEEF:1.0|vendor|product|version|event id|key=value<tab>...`, and 2.0 with
 //! its own delimiter.
 //!
-//! Specification: "QRadar LEEF, version 2" (IBM). A delimiter is one character or `x` and two to four hexadecimal
+//! Specification: "`QRadar` LEEF, version 2" (IBM). A delimiter is one character or `x` and two to four hexadecimal
 //! digits, with or without a leading `0`; tab when nothing is said.
 
 use super::out::Out;

@@ -1,7 +1,5 @@
 //! Where the decoders of text put their fields.
 
-use std::borrow::Cow;
-
 use khien_base::limits::EVENT_FIELDS;
 
 use crate::decode::Malformed;
@@ -62,11 +60,6 @@ impl<'a> Out<'a> {
 
     /// Adds a text.
     pub(crate) fn text(&mut self, name: &str, value: &str) {
-        self.put(name, Kind::Text, value);
-    }
-
-    /// Adds a text that may have been rewritten.
-    pub(crate) fn cow(&mut self, name: &str, value: &Cow<'_, str>) {
         self.put(name, Kind::Text, value);
     }
 

@@ -366,7 +366,7 @@ impl Header<'_> {
             while let Some((name, value, after)) = parameter(parameters) {
                 let value = unescaped(value);
                 out.joined(id, name, &value);
-                out.cow(name, &value);
+                out.text(name, &value);
                 parameters = after;
             }
             rest = rest.get(length..).unwrap_or("");
@@ -399,7 +399,7 @@ fn unescaped(text: &str) -> Cow<'_, str> {
     while let Some(c) = chars.next() {
         let escapes = c == '\\' && matches!(chars.peek(), Some('"' | '\\' | ']'));
         match chars.next_if(|_| escapes) {
-            Some(escaped) => plain.push(escaped),
+            Some(special) => plain.push(special),
             None => plain.push(c),
         }
     }

@@ -343,10 +343,10 @@ impl Column {
         } else {
             Cow::Borrowed(value)
         };
-        out.cow(&self.name, &value);
-        out.cow(plain, &value);
+        out.text(&self.name, &value);
+        out.text(plain, &value);
         if plain == "cs-user-agent" {
-            out.cow("c-useragent", &value);
+            out.text("c-useragent", &value);
         }
     }
 }
@@ -372,12 +372,12 @@ fn values(line: &str, comma: bool) -> impl Iterator<Item = &str> {
             rest = after.split_once(divider).map(|(_, after)| after);
             return Some(value);
         }
-        let divided = if comma {
+        let halves = if comma {
             text.split_once(',')
         } else {
             text.split_once([' ', '\t'])
         };
-        let (value, after) = match divided {
+        let (value, after) = match halves {
             Some((value, after)) => (value, Some(after)),
             None => (text, None),
         };

@@ -25,6 +25,7 @@ use self::syslog::Strictness;
 use self::tables::Tables;
 use crate::decode::{Decode, Decoded, Malformed};
 use crate::fields::Fields;
+use crate::time;
 
 /// A format of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -184,6 +185,7 @@ fn any(line: &str, reference_ns: i64, tables: &Tables, out: &mut Out<'_>) -> boo
     };
     let known = known
         || tables.decode(line, out)
+        || container(text, out)
         || auditd::decode(text, out)
         || access::decode(text, out)
         || syslog::decode(text, reference_ns, Strictness::Guessed, out)
@@ -197,6 +199,33 @@ fn any(line: &str, reference_ns: i64, tables: &Tables, out: &mut Out<'_>) -> boo
     if !known {
         plain::decode(line, out);
     }
+    true
+}
+
+/// Decodes a line that a container runtime wrote (`2026-01-01T10:00:00.1Z stdout F message`) as its message is.
+fn container(line: &str, out: &mut Out<'_>) -> bool {
+    let Some((time_ns, used)) = time::iso(line.as_bytes()) else {
+        return false;
+    };
+    let rest = line.get(used..).unwrap_or("");
+    let message = [(" stdout ", "stdout"), (" stderr ", "stderr")]
+        .into_iter()
+        .find_map(|(mark, stream)| Some((stream, rest.strip_prefix(mark)?)))
+        .and_then(|(stream, rest)| {
+            let message = rest.strip_prefix("F ").or_else(|| rest.strip_prefix("P "));
+            Some((stream, message?))
+        });
+    let Some((stream, message)) = message else {
+        return false;
+    };
+    out.text("stream", stream);
+    let known = (message.starts_with('{') && embedded::decode(message, out))
+        || access::decode(message, out)
+        || keyvalue::decode(message, out);
+    if !known {
+        plain::decode(message, out);
+    }
+    out.time(Some(time_ns));
     true
 }
 

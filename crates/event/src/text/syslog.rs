@@ -44,15 +44,19 @@ pub(crate) fn decode(
     strictness: Strictness,
     out: &mut Out<'_>,
 ) -> bool {
-    let Some(header) = parse(line, reference_ns, strictness) else {
+    let Some(header) = parse(line, reference_ns) else {
         return false;
     };
+    let sure = strictness == Strictness::Declared || header.is_sure(line);
     out.time(header.time_ns);
-    if payload(&header, reference_ns, out) {
+    if payload(&header, sure, reference_ns, out) {
         out.set_prefix("syslog.");
         header.put(out);
         out.set_prefix("");
         return true;
+    }
+    if !sure {
+        return false;
     }
     out.shape("syslog");
     header.put(out);
@@ -61,7 +65,7 @@ pub(crate) fn decode(
 }
 
 /// Decodes the message where it is an event of its own.
-fn payload(header: &Header<'_>, reference_ns: i64, out: &mut Out<'_>) -> bool {
+fn payload(header: &Header<'_>, sure: bool, reference_ns: i64, out: &mut Out<'_>) -> bool {
     let message = header.message.trim_start();
     // A tag `CEF` and its colon belong to the message.
     if header.program == "CEF" && message.as_bytes().first().is_some_and(u8::is_ascii_digit) {
@@ -83,7 +87,7 @@ fn payload(header: &Header<'_>, reference_ns: i64, out: &mut Out<'_>) -> bool {
     auditd::decode(message, out)
         || auditd::decode(kernel.strip_prefix("audit: ").unwrap_or(kernel), out)
         || access::decode(message, out)
-        || keyvalue::decode(kernel, out)
+        || (sure && keyvalue::decode(kernel, out))
 }
 
 /// The kernel's `[12345.678901] ` removed.
@@ -100,7 +104,7 @@ fn without_uptime(message: &str) -> &str {
 }
 
 /// Reads the header.
-fn parse(line: &str, reference_ns: i64, strictness: Strictness) -> Option<Header<'_>> {
+fn parse(line: &str, reference_ns: i64) -> Option<Header<'_>> {
     let line = line.trim_end_matches(['\r', '\n', '\0']);
     let (priority, rest) = match priority(line) {
         Some((priority, rest)) => (Some(priority), rest),
@@ -126,14 +130,7 @@ fn parse(line: &str, reference_ns: i64, strictness: Strictness) -> Option<Header
         return None;
     }
     host_and_tag(rest, &mut header);
-    let sure = strictness == Strictness::Declared
-        || header.priority.is_some()
-        || !header.program.is_empty()
-        || cef::find(header.message)
-            .or_else(|| leef::find(header.message))
-            .is_some()
-        || !line.as_bytes().first().is_some_and(u8::is_ascii_digit);
-    sure.then_some(header)
+    Some(header)
 }
 
 /// `<134>`
@@ -340,6 +337,13 @@ fn element(text: &str) -> Option<usize> {
 }
 
 impl Header<'_> {
+    /// Whether nothing but syslog looks like this: a line that begins with digits and has neither priority nor tag may
+    /// be the log of any program.
+    fn is_sure(&self, line: &str) -> bool {
+        let begins_with_digit = line.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        self.priority.is_some() || !self.program.is_empty() || !begins_with_digit
+    }
+
     fn put(&self, out: &mut Out<'_>) {
         if let Some(priority) = self.priority
             && let Ok(value) = priority.parse::<usize>()

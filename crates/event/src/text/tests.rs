@@ -220,6 +220,14 @@ fn what_syslog_carries_is_decoded() {
         ("e", ""),
         ("syslog.program", "app"),
     ]);
+    Line::of("2026-11-21T10:00:00Z 10.0.0.1  { \"a\": 1 }")
+        .has(&[("a", "1"), ("syslog.hostname", "10.0.0.1")]);
+    Line::of("2026-11-21T10:00:00.5Z stdout F {\"a\":1}")
+        .has(&[("a", "1"), ("stream", "stdout")])
+        .at("2026-11-21T10:00:00.5Z");
+    Line::of("2026-11-21T10:00:00.5Z stderr P a b").has(&[("message", "a b")]);
+    Line::of("2026-11-21T10:00:00Z ACCEPT a=1 b=2 c=3")
+        .has(&[("message", "2026-11-21T10:00:00Z ACCEPT a=1 b=2 c=3")]);
     Line::of("<134>Nov 21 10:00:00 h app: {\"a\":").has(&[("message", "{\"a\":")]);
     Line::of(
         "<86>Nov 21 10:00:00 h audispd: type=CWD msg=audit(1600000000.123:456): cwd=\"/root\"",

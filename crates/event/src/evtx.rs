@@ -261,3 +261,6 @@ fn give(rendered: &RenderedChunk, chunk: u64, each: &mut impl FnMut(Item<'_>)) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use super::{BLOCK_BYTES, Block, Layout, Source};
 
 /// Members that hold the events of an envelope: AWS (trails, log groups, tables), Azure Monitor and Microsoft Graph, Google
 /// Cloud Logging and Workspace, and others.
-const HOLDERS: [&[u8]; 11] = [
+const HOLDERS: [&[u8]; 10] = [
     b"Records",
     b"records",
     b"value",
@@ -23,11 +23,10 @@ const HOLDERS: [&[u8]; 11] = [
     b"Items",
     b"items",
     b"results",
-    b"data",
 ];
 
 /// Members that an envelope may have before the one that holds its events. Any other makes the object an event.
-const COMPANIONS: [&[u8]; 30] = [
+const COMPANIONS: [&[u8]; 27] = [
     b"@odata.context",
     b"@odata.count",
     b"@odata.nextLink",
@@ -52,12 +51,9 @@ const COMPANIONS: [&[u8]; 30] = [
     b"owner",
     b"requestId",
     b"searchedLogStreams",
-    b"status",
     b"subscriptionFilters",
-    b"success",
     b"total",
     b"totalCount",
-    b"timestamp",
 ];
 
 /// Longest member name that is compared, in bytes.

@@ -43,6 +43,9 @@ pub(crate) enum Closing {
 pub(crate) struct Pairs<'a> {
     rest: &'a str,
     closing: Closing,
+    /// No `'` and no `}` closes a value from here on, so that a line of open ones is not searched again and again.
+    no_single: bool,
+    no_brace: bool,
 }
 
 impl<'a> Pairs<'a> {
@@ -50,6 +53,8 @@ impl<'a> Pairs<'a> {
         Self {
             rest: text,
             closing,
+            no_single: false,
+            no_brace: false,
         }
     }
 
@@ -69,7 +74,9 @@ impl<'a> Pairs<'a> {
             let end = self.closing(inner).unwrap_or(inner.len());
             return self.take(inner, end, 1, Quote::Double);
         }
-        if let Some(inner) = text.strip_prefix('\'') {
+        if let Some(inner) = text.strip_prefix('\'')
+            && !self.no_single
+        {
             let end = memchr::memchr_iter(b'\'', inner.as_bytes()).find(|&at| {
                 inner
                     .as_bytes()
@@ -79,11 +86,15 @@ impl<'a> Pairs<'a> {
             if let Some(end) = end {
                 return self.take(inner, end, 1, Quote::Single);
             }
+            self.no_single = true;
         }
         if let Some(inner) = text.strip_prefix("{ ")
-            && let Some(end) = memchr::memchr(b'}', inner.as_bytes())
+            && !self.no_brace
         {
-            return self.take(inner, end, 1, Quote::Braces);
+            if let Some(end) = memchr::memchr(b'}', inner.as_bytes()) {
+                return self.take(inner, end, 1, Quote::Braces);
+            }
+            self.no_brace = true;
         }
         let end = self.end_of_bare(text.as_bytes());
         self.take(text, end, 0, Quote::None)

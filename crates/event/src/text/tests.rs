@@ -488,6 +488,41 @@ const STARTS: &[&str] = &[
     "2026-11-21T10:00:00Z ",
 ];
 
+#[test]
+fn hostile_lines_cost_no_more_than_their_length() {
+    // If a part were searched again for every pair, each of these lines would take minutes.
+    let parts = [
+        "a='x ",
+        "a={ x ",
+        "a=\"x ",
+        "a=\"x\" ",
+        "a=\"x\" \"",
+        "[a b=\"c\"]",
+        "CEF:0|",
+        "|",
+        "\\",
+        "audit(",
+        "= ",
+        "a=",
+        "Nov 21 ",
+    ];
+    let starts = [
+        "",
+        "<34>1 2026-10-11T22:14:15Z h a p m ",
+        "CEF:0|a|b|c|d|e|f|",
+        "type=EXECVE msg=audit(1600000000.1:2): ",
+        "a=1 b=2 c=3 ",
+    ];
+    for part in parts {
+        for start in starts {
+            let line = [start, part.repeat((256 << 10) / part.len()).as_str()].concat();
+            let decoded = decode_as(LineFormat::Any, line.as_bytes());
+            // Only more fields than an event may have are refused.
+            assert!(decoded.is_ok() || part.contains('='), "{start}{part}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_line_fails_and_every_span_is_in_it(

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use jiff::{Timestamp, tz::TimeZone};
 use khien_event::fields::Kind;
 use memchr::memmem;
 
@@ -292,18 +291,7 @@ fn in_network(net: &IpNet, address: IpAddr) -> bool {
 }
 
 fn time_part(text: &[u8], part: TimePart) -> Option<i64> {
-    let ns = khien_event::time::parse(std::str::from_utf8(text).ok()?)?;
-    let time = Timestamp::from_nanosecond(i128::from(ns))
-        .ok()?
-        .to_zoned(TimeZone::UTC);
-    Some(match part {
-        TimePart::Minute => time.minute().into(),
-        TimePart::Hour => time.hour().into(),
-        TimePart::Day => time.day().into(),
-        TimePart::Week => time.date().iso_week_date().week().into(),
-        TimePart::Month => time.month().into(),
-        TimePart::Year => time.year().into(),
-    })
+    crate::rule::time::part_of(std::str::from_utf8(text).ok()?, part)
 }
 
 /// Whether all of `text` matches `tokens`. Linear in practice: after a `*` only the last one is tried again.

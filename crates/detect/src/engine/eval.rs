@@ -248,7 +248,7 @@ pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
         }
         Check::Glob { tokens, case } => glob_holds(tokens, texts.of(*case)),
         Check::Regex(regex) => regex.holds(texts.plain, texts.folded),
-        Check::Cidr(net) => address(texts.plain).is_some_and(|a| in_network(net, a)),
+        Check::Cidr(net) => address(texts.plain).is_some_and(|a| net.contains(&a)),
         Check::Number(compare, wanted) => {
             as_number(texts.plain).is_some_and(|have| compares(have, *compare, *wanted))
         }
@@ -282,12 +282,6 @@ fn compares(have: f64, compare: Compare, wanted: f64) -> bool {
 
 fn address(text: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// Whether `address` is in `net`; an IPv4 address written as IPv6 (`::ffff:192.0.2.1`) counts as IPv4.
-fn in_network(net: &IpNet, address: IpAddr) -> bool {
-    net.contains(&address)
-        || matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some_and(|v4| net.contains(&IpAddr::V4(v4))))
 }
 
 fn time_part(text: &[u8], part: TimePart) -> Option<i64> {

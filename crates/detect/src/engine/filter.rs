@@ -145,7 +145,7 @@ const SOFT: u64 = 0x2020_2020_2020_2020;
 
 #[inline]
 fn mix(state: u64, word: u64) -> u64 {
-    let wide = u128::from(state ^ word) * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835_u128;
+    let wide = u128::from((state ^ word).rotate_left(23)) * 0x9E37_79B9_7F4A_7C15_u128;
     (wide >> 64) as u64 ^ wide as u64
 }
 

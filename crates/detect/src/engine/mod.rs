@@ -22,6 +22,9 @@ mod route;
 mod values;
 mod witness;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use hashbrown::HashMap;

@@ -29,7 +29,7 @@ pub(super) fn check_crate_docs(tree: &[SourceFile]) -> Vec<String> {
         .collect()
 }
 
-/// A TODO names its issue: `TODO(#12)`.
+/// What is left for later names its issue, as in `(#12)`.
 pub(super) fn check_todo(tree: &[SourceFile]) -> Vec<String> {
     let word = concat!("TO", "DO");
     let mut problems = Vec::new();

@@ -12,10 +12,10 @@ fn rules() -> Vec<(PathBuf, SigmaCollection)> {
     walkdir::WalkDir::new(content().join("rules"))
         .sort_by_file_name()
         .into_iter()
-        .map(|entry| entry.unwrap().into_path())
+        .map(|entry| entry.expect("the rules are readable").into_path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "yml"))
         .map(|path| {
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path).expect("a rule file is text");
             let parsed = parse_sigma_yaml(&text)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             (path, parsed)

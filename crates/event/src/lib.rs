@@ -4,6 +4,7 @@
 //! Invariants: a decoder never panics and never loses the raw bytes; a decoded value is a span of the record or of a
 //! scratch buffer that the caller owns; memory is bounded by the record limit.
 
+pub mod attack;
 pub mod decode;
 pub mod event;
 pub mod fields;

@@ -10,4 +10,5 @@ pub mod event;
 pub mod fields;
 pub mod json_slow;
 pub mod names;
+pub mod ocsf;
 pub mod taxonomy;

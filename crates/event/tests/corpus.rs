@@ -1,5 +1,5 @@
 //! The taxonomy over real rules and events: every reference detection and every regression case must be routed to its
-//! rule, and every log source of SigmaHQ must be served or be explained in `docs/logsources.md`.
+//! rule, and every log source of the rules must be served or be explained in `docs/logsources.md`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

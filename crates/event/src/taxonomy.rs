@@ -73,23 +73,47 @@ impl LogSource {
 /// Field names a rule may use, each with the canonical names that hold it.
 type FieldMap = HashMap<String, Vec<String>, foldhash::fast::FixedState>;
 
+/// Names and texts of the embedded files.
+macro_rules! files {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../content/taxonomy/", $name)))),*]
+    };
+}
+
 /// The files of the embedded table, in the order in which shapes and kinds are tried.
-const FILES: &[(&str, &str)] = &[
-    (
-        "windows.toml",
-        include_str!("../content/taxonomy/windows.toml"),
-    ),
-    (
-        "windows_ecs.toml",
-        include_str!("../content/taxonomy/windows_ecs.toml"),
-    ),
-];
+const FILES: &[(&str, &str)] = files! {
+    "windows.toml"
+    "windows_ecs.toml"
+    "linux.toml"
+    "hosts.toml"
+    "auditd.toml"
+    "network.toml"
+    "zeek.toml"
+    "web.toml"
+    "w3c.toml"
+    "appliances.toml"
+    "leef.toml"
+    "keyvalue.toml"
+    "cloud.toml"
+    "gcp.toml"
+    "okta.toml"
+    "m365.toml"
+    "azure.toml"
+    "kubernetes.toml"
+    "bitbucket.toml"
+    "onelogin.toml"
+    "duo.toml"
+    "opencanary.toml"
+    "github.toml"
+    "endpoint.toml"
+    "text.toml"
+};
 
 /// See the module text.
 #[derive(Debug)]
 pub struct Taxonomy {
     names: NameTable,
-    /// Canonical name to its bit; see [`Taxonomy::mark`].
+    /// Canonical name to its bits, at most 64 different ones; see [`Taxonomy::mark`].
     marks: HashMap<String, u64, foldhash::fast::FixedState>,
     /// Index 0 is the unknown shape.
     shapes: Vec<Shape>,
@@ -162,7 +186,7 @@ impl Taxonomy {
     pub fn shape_name(&self, shape: ShapeId) -> &str {
         self.shapes
             .get(usize::from(shape.0))
-            .map_or("unknown", |s| &s.name)
+            .map_or(load::UNKNOWN, |s| &s.name)
     }
 
     /// Number of shapes, the unknown one included.
@@ -205,7 +229,7 @@ impl Taxonomy {
     pub fn kind_name(&self, kind: KindId) -> &str {
         self.kinds
             .get(usize::from(kind.0))
-            .map_or("unknown", |k| &k.name)
+            .map_or(load::UNKNOWN, |k| &k.name)
     }
 
     /// The log sources of `kind`; empty for kind 0.

@@ -26,8 +26,8 @@ pub enum TaxonomyError {
     Content(String),
 }
 
-/// Most names that shapes may be recognised by: they are bits of a `u64`.
-const MARKS: usize = 64;
+/// Name of shape 0 and kind 0.
+pub(super) const UNKNOWN: &str = "unknown";
 /// Most discriminators of a shape; see [`Taxonomy::discriminators`].
 const DISCRIMINATORS: usize = 8;
 
@@ -149,10 +149,17 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Taxonomy, TaxonomyError> {
     let mut taxonomy = Taxonomy {
         names,
         marks: HashMap::default(),
-        shapes: vec![Shape::default()],
-        kinds: vec![Kind::default()],
+        shapes: vec![Shape {
+            name: UNKNOWN.to_owned(),
+            ..Shape::default()
+        }],
+        kinds: vec![Kind {
+            name: UNKNOWN.to_owned(),
+            ..Kind::default()
+        }],
     };
     let mut loaded: BTreeMap<(String, Option<String>), Vec<KindId>> = BTreeMap::new();
+    let mut bits = BTreeMap::new();
     for shape in shapes {
         let key = (shape.kinds.clone(), shape.variant.clone());
         let group = groups
@@ -163,7 +170,7 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Taxonomy, TaxonomyError> {
             None => add_kinds(&mut taxonomy, group, shape.variant.as_deref())?,
         };
         loaded.insert(key, kinds.clone());
-        add_shape(&mut taxonomy, shape, group, kinds)?;
+        add_shape(&mut taxonomy, &mut bits, shape, group, kinds)?;
     }
     Ok(taxonomy)
 }
@@ -275,6 +282,7 @@ fn field_map(
 
 fn add_shape(
     taxonomy: &mut Taxonomy,
+    bits: &mut BTreeMap<String, u32>,
     shape: file::Shape,
     group: &Group,
     kinds: Vec<KindId>,
@@ -284,7 +292,7 @@ fn add_shape(
     }
     let mut when = Vec::with_capacity(shape.when.len());
     for all in &shape.when {
-        when.push(marks(taxonomy, &shape.name, all)?);
+        when.push(marks(&mut taxonomy.marks, bits, &shape.name, all)?);
     }
     let position = |name: &String| {
         shape
@@ -296,6 +304,7 @@ fn add_shape(
     let fallback = shape
         .fallback
         .iter()
+        .flat_map(|(field, others)| others.iter().map(move |other| (field, other)))
         .map(|(field, other)| Ok((position(field)?, position(other)?)))
         .collect::<Result<_, TaxonomyError>>()?;
     let defaults = group
@@ -321,23 +330,29 @@ fn add_shape(
     Ok(())
 }
 
-/// The bits of all `names`.
-fn marks(taxonomy: &mut Taxonomy, shape: &str, names: &[String]) -> Result<u64, TaxonomyError> {
-    if names.is_empty() {
+/// The bits of all of `asked`, each a name or several, divided by `|`, of which one is enough.
+fn marks(
+    table: &mut HashMap<String, u64, foldhash::fast::FixedState>,
+    bits: &mut BTreeMap<String, u32>,
+    shape: &str,
+    asked: &[String],
+) -> Result<u64, TaxonomyError> {
+    if asked.is_empty() {
         return Err(content(shape, "is recognised by nothing", "when"));
     }
-    let mut bits = 0;
-    for name in names {
-        let count = taxonomy.marks.len();
-        if count == MARKS && !taxonomy.marks.contains_key(name) {
-            return Err(content(shape, "needs one mark too many", name));
+    let mut all = 0;
+    for names in asked {
+        let count = bits.len() as u32;
+        let bit = *bits.entry(names.clone()).or_insert(count);
+        let mark = 1_u64
+            .checked_shl(bit)
+            .ok_or_else(|| content(shape, "needs one mark too many", names))?;
+        for name in names.split('|') {
+            *table.entry(name.to_owned()).or_default() |= mark;
         }
-        bits |= *taxonomy
-            .marks
-            .entry(name.clone())
-            .or_insert_with(|| 1 << count);
+        all |= mark;
     }
-    Ok(bits)
+    Ok(all)
 }
 
 fn leaked(names: Vec<String>) -> Vec<&'static str> {

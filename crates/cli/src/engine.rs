@@ -40,7 +40,13 @@ pub trait Engine {
     ///
     /// # Errors
     /// When `sink` fails, or indicators cannot be loaded. A file that cannot be read is in the [`Stats`] instead.
-    fn detect(&self, rules: Self::Rules, job: &Job, output: &dyn NewRender, sink: &mut dyn Sink) -> anyhow::Result<Stats>;
+    fn detect(
+        &self,
+        rules: Self::Rules,
+        job: &Job,
+        output: &dyn NewRender,
+        sink: &mut dyn Sink,
+    ) -> anyhow::Result<Stats>;
 
     /// Says for events of the inputs why the rule matched or did not: for the event at `position`, or for the first
     /// `limit` events.
@@ -75,7 +81,10 @@ pub struct Loaded<R> {
 impl<R> Loaded<R> {
     /// How many rules cannot be used.
     pub fn unusable(&self) -> u64 {
-        self.problems.iter().filter(|p| p.severity == Severity::Error).count() as u64
+        self.problems
+            .iter()
+            .filter(|p| p.severity == Severity::Error)
+            .count() as u64
     }
 }
 

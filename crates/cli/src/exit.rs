@@ -35,7 +35,11 @@ pub fn conclude(result: anyhow::Result<Exit>, text: Text) -> Exit {
         Ok(exit) => exit,
         Err(error) if is_broken_pipe(&error) => Exit::Done,
         Err(error) => {
-            let line = format!("{} {}\n", text.error(), crate::safe::line(&format!("{error:#}")));
+            let line = format!(
+                "{} {}\n",
+                text.error(),
+                crate::safe::line(&format!("{error:#}"))
+            );
             complain(&line);
             Exit::Data
         }
@@ -63,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_an_ordinary_end() {
-        let closed = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("write");
+        let closed =
+            anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("write");
         assert_eq!(conclude(Err(closed), Text(Lang::En)), Exit::Done);
         let full = anyhow::Error::new(io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!(conclude(Err(full), Text(Lang::En)), Exit::Data);

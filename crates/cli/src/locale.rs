@@ -69,13 +69,21 @@ mod tests {
 
     fn chosen(argv: &[&str], locales: [&str; 3]) -> Lang {
         let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-        choose(&argv, &Environment { locales: locales.map(str::to_owned) })
+        choose(
+            &argv,
+            &Environment {
+                locales: locales.map(str::to_owned),
+            },
+        )
     }
 
     #[test]
     fn the_argument_wins_over_the_locale() {
         let english = ["", "", "en_US.UTF-8"];
-        assert_eq!(chosen(&["khien", "detect", "--lang", "vi"], english), Lang::Vi);
+        assert_eq!(
+            chosen(&["khien", "detect", "--lang", "vi"], english),
+            Lang::Vi
+        );
         assert_eq!(chosen(&["khien", "--lang=vi", "detect"], english), Lang::Vi);
         assert_eq!(chosen(&["khien", "--lang", "fr"], english), Lang::En);
         assert_eq!(chosen(&["khien", "--lang"], english), Lang::En);

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use crate::text::append;
 use unicode_width::UnicodeWidthChar as _;
 
 /// `text` on one line: control, bidirectional and invisible characters become visible escapes.
@@ -31,8 +32,8 @@ fn escape(text: &str, unsafe_char: impl Fn(char) -> bool) -> Cow<'_, str> {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            _ if c.is_ascii() => out.push_str(&format!("\\x{:02x}", c as u32)),
-            _ => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
+            _ if c.is_ascii() => append(&mut out, format_args!("\\x{:02x}", c as u32)),
+            _ => append(&mut out, format_args!("\\u{{{:x}}}", c as u32)),
         }
     }
     Cow::Owned(out)
@@ -76,7 +77,10 @@ pub fn fit(text: &str, columns: usize) -> Cow<'_, str> {
 /// `text` filled with spaces to `columns`.
 pub fn pad(text: &str, columns: usize) -> String {
     let mut out = text.to_owned();
-    out.extend(std::iter::repeat_n(' ', columns.saturating_sub(width(text))));
+    out.extend(std::iter::repeat_n(
+        ' ',
+        columns.saturating_sub(width(text)),
+    ));
     out
 }
 

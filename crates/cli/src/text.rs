@@ -3,8 +3,16 @@
 //! A message is a function, so a missing argument does not compile and a missing language cannot be written. Help texts
 //! of the command line are in `args/help.rs`, as they are looked up by the name of an argument.
 
+use std::fmt::{self, Write as _};
+
 use khien_base::lang::Lang;
 use khien_detect::rule::Level;
+
+/// Appends formatted text to `out`.
+pub fn append(out: &mut String, formatted: fmt::Arguments<'_>) {
+    let written = out.write_fmt(formatted);
+    debug_assert!(written.is_ok(), "writing to a string does not fail");
+}
 
 /// Messages in one language.
 #[derive(Clone, Copy, Debug)]
@@ -162,10 +170,10 @@ messages! {
 
     summary_files_value(read, failed, size) { vi: "{read} đã đọc, {failed} không đọc được, {size}", en: "{read} read, {failed} unreadable, {size}" }
     summary_rules_value(usable, unusable) { vi: "{usable} đã dùng, {unusable} không dùng được", en: "{usable} used, {unusable} unusable" }
-    summary_correlation_value(active, evicted, late) { vi: "{active} trạng thái, {evicted} bị bỏ vì giới hạn bộ nhớ, {late} sự kiện đến muộn", en: "{active} states, {evicted} dropped by the memory limit, {late} late events" }
+    summary_correlation_value(active, evicted, late) { vi: "{active} trạng thái, {evicted} bị bỏ vì giới hạn bộ nhớ, {late} sự kiện đến muộn", en: "states: {active}, dropped by the memory limit: {evicted}, late events: {late}" }
     summary_time_value(seconds, rate) { vi: "{seconds} giây, {rate} sự kiện/giây", en: "{seconds} s, {rate} events/s" }
     malformed_sample(file, position, reason) { vi: "{file}:{position}: {reason}", en: "{file}:{position}: {reason}" }
-    unusable_rules(count) { vi: "{count} luật không dùng được; xem bằng: khien rules check", en: "{count} rules cannot be used; see them with: khien rules check" }
+    unusable_rules(count) { vi: "{count} luật không dùng được; xem bằng: khien rules check", en: "unusable rules: {count}; see them with: khien rules check" }
 
     cannot_read(path, reason) { vi: "không đọc được {path}: {reason}", en: "cannot read {path}: {reason}" }
     cannot_write(path) { vi: "không ghi được {path}", en: "cannot write {path}" }
@@ -176,7 +184,7 @@ messages! {
     similar_rules(ids) { vi: "có phải một trong: {ids}", en: "did you mean one of: {ids}" }
     nothing_to_explain(id) { vi: "không có sự kiện nào để giải thích luật {id}", en: "there is no event to explain rule {id} with" }
 
-    check_summary(rules, errors, warnings) { vi: "{rules} luật: {errors} lỗi, {warnings} cảnh báo", en: "{rules} rules: {errors} errors, {warnings} warnings" }
+    check_summary(rules, errors, warnings) { vi: "{rules} luật: {errors} lỗi, {warnings} cảnh báo", en: "rules: {rules}, errors: {errors}, warnings: {warnings}" }
     list_summary(shown, total) { vi: "{shown} trên {total} luật", en: "{shown} of {total} rules" }
     imported(rules, path, size) { vi: "đã nhập {rules} luật vào {path} ({size})", en: "imported {rules} rules into {path} ({size})" }
 
@@ -261,9 +269,19 @@ mod tests {
     #[test]
     fn every_message_is_in_both_languages() {
         for (name, vi, en) in WORDS.iter().chain(MESSAGES) {
-            assert!(!vi.trim().is_empty() && !en.trim().is_empty(), "{name} is empty");
-            assert_eq!(placeholders(vi), placeholders(en), "{name} names different values");
-            assert!(!en.chars().any(|c| "ăâđêôơưạảáàã".contains(c)), "{name}: Vietnamese in English");
+            assert!(
+                !vi.trim().is_empty() && !en.trim().is_empty(),
+                "{name} is empty"
+            );
+            assert_eq!(
+                placeholders(vi),
+                placeholders(en),
+                "{name} names different values"
+            );
+            assert!(
+                !en.chars().any(|c| "ăâđêôơưạảáàã".contains(c)),
+                "{name}: Vietnamese in English"
+            );
         }
     }
 

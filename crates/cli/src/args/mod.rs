@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 use khien_detect::rule::Level;
 use khien_event::taxonomy::LogSource;
 
@@ -19,7 +21,12 @@ pub use refused::Refused;
 
 /// `khien`
 #[derive(Parser, Debug)]
-#[command(name = "khien", version, disable_help_flag = true, disable_version_flag = true)]
+#[command(
+    name = "khien",
+    version,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
 #[command(disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
@@ -317,18 +324,33 @@ fn from_matches(matches: &ArgMatches, text: Text) -> Result<Cli, clap::Error> {
     match (&mut cli.command, matches.subcommand()) {
         (Command::Detect(detect), Some((_, below))) => {
             let last = last_list(below, &["rules", "indicators"]);
-            let list = match last {
+            let swallower = match last {
                 Some(("indicators", _)) => &mut detect.indicators,
                 _ => &mut detect.rules,
             };
-            give_back(&mut detect.input, list, last.map_or(0, |(_, length)| length));
+            give_back(
+                &mut detect.input,
+                swallower,
+                last.map_or(0, |(_, length)| length),
+            );
             if detect.input.is_empty() {
                 return Err(missing(text.0.pick("<ĐẦU_VÀO>", "<INPUT>")));
             }
         }
-        (Command::Rules(Rules { command: RulesCommand::Explain(explain) }), Some((_, rules))) => {
-            let last = rules.subcommand().and_then(|(_, below)| last_list(below, &["rules"]));
-            give_back(&mut explain.input, &mut explain.rules, last.map_or(0, |(_, length)| length));
+        (
+            Command::Rules(Rules {
+                command: RulesCommand::Explain(explain),
+            }),
+            Some((_, rules)),
+        ) => {
+            let last = rules
+                .subcommand()
+                .and_then(|(_, below)| last_list(below, &["rules"]));
+            give_back(
+                &mut explain.input,
+                &mut explain.rules,
+                last.map_or(0, |(_, length)| length),
+            );
         }
         _ => {}
     }
@@ -359,7 +381,10 @@ fn give_back(input: &mut Vec<OsString>, list: &mut Vec<PathBuf>, length: usize) 
 
 fn missing(argument: &str) -> clap::Error {
     let mut error = clap::Error::new(ErrorKind::MissingRequiredArgument);
-    error.insert(ContextKind::InvalidArg, ContextValue::Strings(vec![argument.to_owned()]));
+    error.insert(
+        ContextKind::InvalidArg,
+        ContextValue::Strings(vec![argument.to_owned()]),
+    );
     error
 }
 
@@ -403,7 +428,11 @@ mod tests {
     }
 
     fn detect(argv: &[&str]) -> Result<Box<Detect>, Refused> {
-        let argv: Vec<OsString> = ["khien", "detect"].iter().chain(argv).map(OsString::from).collect();
+        let argv: Vec<OsString> = ["khien", "detect"]
+            .iter()
+            .chain(argv)
+            .map(OsString::from)
+            .collect();
         match parse(&argv, Text(Lang::En))?.command {
             Command::Detect(detect) => Ok(detect),
             Command::Rules(_) => panic!("not detect"),
@@ -412,7 +441,10 @@ mod tests {
 
     fn rules_and_input(argv: &[&str]) -> String {
         let detect = detect(argv).unwrap();
-        format!("{:?} {:?} {:?}", detect.rules, detect.indicators, detect.input)
+        format!(
+            "{:?} {:?} {:?}",
+            detect.rules, detect.indicators, detect.input
+        )
     }
 
     #[test]
@@ -426,7 +458,15 @@ mod tests {
             rules_and_input(&["--rules", "r", "s", "--indicators", "i", "logs"]),
             rules_and_input(&["--indicators", "i", "--rules", "r", "--rules", "s", "-"]),
         ];
-        insta::assert_snapshot!(all.join("\n"), @r#""#);
+        insta::assert_snapshot!(all.join("\n"), @r#"
+        ["r"] [] ["logs"]
+        ["r"] [] ["a", "b"]
+        ["r", "s"] [] ["logs"]
+        ["r", "s"] [] ["logs"]
+        ["r", "s"] [] ["logs"]
+        ["r", "s"] ["i"] ["logs"]
+        ["r", "s"] ["i"] ["-"]
+        "#);
         assert!(detect(&["--rules", "r"]).is_err());
         assert!(detect(&["--rules", "r", "--rules", "s"]).is_err());
         assert!(detect(&["logs"]).is_err());

@@ -34,7 +34,13 @@ impl Engine for Linked {
         anyhow::bail!(NOT_CONNECTED)
     }
 
-    fn detect(&self, _rules: Self::Rules, _job: &Job, _output: &dyn NewRender, _sink: &mut dyn Sink) -> anyhow::Result<Stats> {
+    fn detect(
+        &self,
+        _rules: Self::Rules,
+        _job: &Job,
+        _output: &dyn NewRender,
+        _sink: &mut dyn Sink,
+    ) -> anyhow::Result<Stats> {
         anyhow::bail!(NOT_CONNECTED)
     }
 

@@ -76,7 +76,8 @@ fn head_cells(head: &Head, techniques: &dyn crate::attack::Techniques, out: &mut
 
 /// Appends one cell.
 fn cell(text: &str, out: &mut Vec<u8>) {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    // A lone `-` is standard input and no formula.
+    let is_formula = text != "-" && text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let text = safe::lines(text);
     if !is_formula && !text.contains([',', '"', '\n']) {
         return out.extend_from_slice(text.as_bytes());

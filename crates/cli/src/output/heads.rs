@@ -7,19 +7,25 @@ use khien_detect::finding::Head;
 /// Most heads that are kept. Rules are far fewer; indicators may be millions.
 const KEPT: usize = 65_536;
 
+/// Writes what is the same for every finding of a head.
+type Write = Box<dyn Fn(&Head, &mut Vec<u8>) + Send>;
+
 /// Rendered heads of one worker.
 ///
 /// A head is looked up by where it lies in memory and then compared, so an engine may well build heads as it goes and
 /// put another one in the same place.
 pub struct Heads {
     kept: HashMap<usize, (Head, Box<[u8]>)>,
-    render: Box<dyn Fn(&Head, &mut Vec<u8>) + Send>,
+    render: Write,
 }
 
 impl Heads {
     /// A cache of what `render` writes for a head.
     pub fn new(render: impl Fn(&Head, &mut Vec<u8>) + Send + 'static) -> Self {
-        Self { kept: HashMap::new(), render: Box::new(render) }
+        Self {
+            kept: HashMap::new(),
+            render: Box::new(render),
+        }
     }
 
     /// What was rendered for `head`.

@@ -4,7 +4,6 @@
 //! `record` is the record as it was read, a JSON value where it is one and a string otherwise; `evidence` is there for
 //! correlations only.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use khien_detect::finding::{Evidence, Finding, Head, Matched, Source};
@@ -208,19 +207,16 @@ fn head_members(head: &Head, techniques: &dyn attack::Techniques, out: &mut Vec<
 
 /// A text form of the ATT&CK part of a head: `Execution; T1059.001 PowerShell`.
 pub(crate) fn attack_words(head: &Head, techniques: &dyn attack::Techniques) -> String {
-    let mut out = String::new();
-    for attack in attack::of_tags(&head.tags, techniques) {
-        let separator = if out.is_empty() { "" } else { "; " };
-        let label = attack.label();
-        let written = match attack.kind {
-            attack::Kind::Technique if label != attack.id => {
-                write!(out, "{separator}{} {label}", attack.id)
-            }
-            _ => write!(out, "{separator}{label}"),
-        };
-        debug_assert!(written.is_ok(), "writing to a string does not fail");
+    let all = attack::of_tags(&head.tags, techniques);
+    let words: Vec<String> = all.iter().map(words_of).collect();
+    words.join("; ")
+}
+
+fn words_of(attack: &attack::Attack) -> String {
+    match (attack.kind, &attack.name) {
+        (attack::Kind::Technique, Some(name)) => format!("{} {name}", attack.id),
+        _ => attack.label().to_owned(),
     }
-    out
 }
 
 #[cfg(test)]

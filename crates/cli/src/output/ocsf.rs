@@ -35,7 +35,11 @@ pub struct Class {
 
 impl Class {
     /// Base Event, activity Other.
-    const BASE: Self = Self { class: 0, category: 0, activity: 99 };
+    const BASE: Self = Self {
+        class: 0,
+        category: 0,
+        activity: 99,
+    };
 
     /// `type_uid`, which OCSF defines as the class times 100 plus the activity.
     fn type_uid(self) -> u64 {
@@ -117,7 +121,10 @@ impl Ocsf {
 
     fn time_and_metadata(&self, place: Place, finding: &Finding<'_>, uid: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"time\":");
-        signed(finding.time_ns.map_or(0, |ns| ns.div_euclid(1_000_000)), out);
+        signed(
+            finding.time_ns.map_or(0, |ns| ns.div_euclid(1_000_000)),
+            out,
+        );
         out.extend_from_slice(b",\"metadata\":{\"version\":");
         json::string(VERSION, out);
         out.extend_from_slice(b",\"product\":{\"name\":\"Khi\xc3\xaan\",\"version\":");
@@ -213,9 +220,11 @@ fn raw_members(raw: &[u8], out: &mut Vec<u8>) {
     json::string_lossy(raw, out);
     out.extend_from_slice(b",\"raw_data_size\":");
     json::number(raw.len() as u64, out);
-    out.extend_from_slice(b",\"raw_data_hash\":{\"algorithm\":\"SHA-256\",\"algorithm_id\":3,\"value\":\"");
+    out.extend_from_slice(
+        b",\"raw_data_hash\":{\"algorithm\":\"SHA-256\",\"algorithm_id\":3,\"value\":\"",
+    );
     for byte in Sha256::digest(raw) {
-        out.extend_from_slice(format!("{byte:02x}").as_bytes());
+        json::hex(byte, out);
     }
     out.extend_from_slice(b"\"}");
 }
@@ -226,8 +235,7 @@ fn head_members(head: &Head, techniques: &dyn Techniques, out: &mut Vec<u8>) {
     json::string(&head.title, out);
     out.extend_from_slice(b",\"analytic\":{\"type\":");
     let (kind, id) = match head.source {
-        Source::Rule => ("Rule", 1),
-        Source::Correlation => ("Rule", 1),
+        Source::Rule | Source::Correlation => ("Rule", 1),
         Source::Indicator => ("Fingerprinting", 5),
     };
     json::string(kind, out);
@@ -346,12 +354,40 @@ mod tests {
         }
     }
 
+    /// Asks the published JSON schemas, where Python has the package `ocsf-json-schema` and `jsonschema`.
+    #[test]
+    fn findings_are_valid_against_the_published_schema() {
+        let python = std::env::var("KHIEN_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let findings = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(findings.path(), sample::rendered(Output::Ocsf).bytes).unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ocsf_judge.py");
+        let run = std::process::Command::new(python)
+            .arg(script)
+            .arg(findings.path())
+            .output();
+        let Ok(run) = run else {
+            return println!("skipped: there is no Python");
+        };
+        let said = String::from_utf8_lossy(&run.stdout);
+        match run.status.code() {
+            Some(0) => assert_eq!(said.trim(), "6 valid"),
+            Some(77) => println!("skipped: {said}"),
+            _ => panic!("{said}{}", String::from_utf8_lossy(&run.stderr)),
+        }
+    }
+
     #[test]
     fn an_event_with_several_findings_is_written_once() {
-        let renders = Renders { output: Output::Ocsf, shared: sample::shared() };
+        let renders = Renders {
+            output: Output::Ocsf,
+            shared: sample::shared(),
+        };
         let mut render = crate::engine::NewRender::render(&renders);
         let mut block = Block::default();
-        let place = Place { file: 0, form: Form::Json };
+        let place = Place {
+            file: 0,
+            form: Form::Json,
+        };
         for id in ["a", "b"] {
             let head = sample::head(id, Level::Low, &[]);
             render.finding(place, &sample::finding(&head, b"{}", &[], &[]), &mut block);

@@ -1,14 +1,12 @@
 //! Findings for people at a terminal: one entry for each rule, the most severe first.
 
-use std::fmt::Write as _;
-
 use khien_detect::finding::{Finding, Source};
 
 use super::groups::{Group, Groups, Sample};
 use super::{Block, Place, Render, Shared, json, ndjson};
 use crate::safe;
 use crate::terminal::Look;
-use crate::text::Text;
+use crate::text::{Text, append};
 
 /// Columns of the level, which the longest name in either language fits.
 const LEVEL_COLUMNS: usize = 13;
@@ -54,7 +52,7 @@ pub fn render(groups: &Groups, shared: &Shared, look: Look, text: Text) -> Strin
     let beyond = groups.beyond.total();
     if beyond > 0 {
         let line = text.beyond_table(&text.count(beyond));
-        out.push_str(&format!("{}\n", look.faint(&line)));
+        append(&mut out, format_args!("{}\n", look.faint(&line)));
     }
     out
 }
@@ -81,7 +79,10 @@ impl Table<'_> {
         let level = self.text.level(group.head.level);
         let space = " ".repeat(LEVEL_COLUMNS.saturating_sub(safe::width(level)));
         let title = safe::line(&group.head.title);
-        let room = self.look.columns.saturating_sub(LEVEL_COLUMNS + COUNT_COLUMNS + 3);
+        let room = self
+            .look
+            .columns
+            .saturating_sub(LEVEL_COLUMNS + COUNT_COLUMNS + 3);
         format!(
             "{}{space} {:>COUNT_COLUMNS$}  {}\n",
             self.look.level(group.head.level, level),
@@ -100,7 +101,11 @@ impl Table<'_> {
             Source::Indicator => Some(self.text.from_indicator()),
         };
         let parts = [Some(attack.as_str()), source, Some(group.head.id.as_str())];
-        let parts: Vec<&str> = parts.into_iter().flatten().filter(|p| !p.is_empty()).collect();
+        let parts: Vec<&str> = parts
+            .into_iter()
+            .flatten()
+            .filter(|p| !p.is_empty())
+            .collect();
         self.indented(&parts.join(" · "), 2, &mut out);
         self.indented(&self.times(group), 2, &mut out);
         for sample in &group.samples {
@@ -122,15 +127,27 @@ impl Table<'_> {
     }
 
     fn sample(&self, sample: &Sample, out: &mut String) {
-        let file = safe::line(self.shared.file(sample.file));
+        let file = match self.shared.file(sample.file) {
+            "-" => self.text.standard_input().into(),
+            name => safe::line(name),
+        };
         let place = self.text.at_position(&file, &sample.position.to_string());
         // The end of a path tells more than its beginning.
         let room = self.look.columns.saturating_sub(2);
         let place = fit_end(&place, room);
-        let written = writeln!(out, "  {place}");
-        debug_assert!(written.is_ok(), "writing to a string does not fail");
+        append(
+            out,
+            format_args!(
+                "  {place}
+"
+            ),
+        );
         for (name, value) in &sample.fields {
-            let line = if name.is_empty() { value.clone() } else { format!("{name}: {value}") };
+            let line = if name.is_empty() {
+                value.clone()
+            } else {
+                format!("{name}: {value}")
+            };
             self.indented(&line, 4, out);
         }
     }
@@ -173,11 +190,18 @@ mod tests {
     fn table(lang: Lang, look: Look) -> String {
         let mut block = sample::rendered(Output::Table);
         let head = sample::head("r-2", Level::Medium, &[]);
-        for position in 0..1_234 {
+        for position in 0..1_234_i64 {
             let mut finding = sample::finding(&head, b"{}", &[], &[]);
-            finding.position = position;
-            finding.time_ns = finding.time_ns.map(|t| t + position as i64 * 1_000_000_000);
-            Collect.finding(Place { file: 0, form: crate::output::Form::Json }, &finding, &mut block);
+            finding.position = position as u64;
+            finding.time_ns = finding.time_ns.map(|t| t + position * 1_000_000_000);
+            Collect.finding(
+                Place {
+                    file: 0,
+                    form: crate::output::Form::Json,
+                },
+                &finding,
+                &mut block,
+            );
         }
         render(&block.groups, &sample::shared(), look, Text(lang))
     }
@@ -196,18 +220,32 @@ mod tests {
 
     #[test]
     fn only_our_own_colours_reach_the_terminal() {
-        let table = table(Lang::Vi, Look { colors: true, columns: 80 });
+        let table = table(
+            Lang::Vi,
+            Look {
+                colors: true,
+                columns: 80,
+            },
+        );
         for sequence in table.split('\u{1b}').skip(1) {
             assert!(sequence.starts_with('['), "{sequence}");
             let code: String = sequence.chars().skip(1).take_while(|c| *c != 'm').collect();
-            assert!(code.chars().all(|c| c.is_ascii_digit() || c == ';'), "{code}");
+            assert!(
+                code.chars().all(|c| c.is_ascii_digit() || c == ';'),
+                "{code}"
+            );
         }
         assert!(!table.contains('\0'));
     }
 
     #[test]
     fn nothing_found_is_said() {
-        let nothing = render(&Groups::default(), &sample::shared(), Look::plain(80), Text(Lang::Vi));
+        let nothing = render(
+            &Groups::default(),
+            &sample::shared(),
+            Look::plain(80),
+            Text(Lang::Vi),
+        );
         assert_eq!(nothing, "Không có phát hiện nào.\n");
     }
 }

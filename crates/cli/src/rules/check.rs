@@ -7,13 +7,17 @@ use crate::engine::{Engine, Problem, Severity};
 use crate::exit::Exit;
 use crate::safe;
 use crate::terminal::{Console, Look};
-use crate::text::Text;
+use crate::text::{Text, append};
 
 /// Runs the command. The problems are its result and go to standard output.
 ///
 /// # Errors
 /// When a path cannot be read.
-pub fn command<E: Engine>(engine: &E, check: &Check, console: &mut Console<'_>) -> anyhow::Result<Exit> {
+pub fn command<E: Engine>(
+    engine: &E,
+    check: &Check,
+    console: &mut Console<'_>,
+) -> anyhow::Result<Exit> {
     let loaded = super::load(engine, &check.path, check.placeholders.as_ref(), console)?;
     let errors = loaded.unusable();
     let warnings = loaded.problems.len() as u64 - errors;
@@ -58,9 +62,19 @@ fn lines(problems: &[Problem], look: Look, text: Text) -> String {
             Severity::Warning => text.warning().to_owned(),
         };
         let code = look.faint(&format!("[{}]", safe::line(&problem.code)));
-        out.push_str(&format!("{}: {kind} {} {code}\n", safe::line(&place), safe::line(&problem.reason)));
+        append(
+            &mut out,
+            format_args!(
+                "{}: {kind} {} {code}\n",
+                safe::line(&place),
+                safe::line(&problem.reason)
+            ),
+        );
         if let Some(hint) = &problem.hint {
-            out.push_str(&format!("    {} {}\n", text.hint(), safe::line(hint)));
+            append(
+                &mut out,
+                format_args!("    {} {}\n", text.hint(), safe::line(hint)),
+            );
         }
     }
     out

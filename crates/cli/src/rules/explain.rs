@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::glob;
 use crate::safe;
 use crate::terminal::{Console, Look};
-use crate::text::Text;
+use crate::text::{Text, append};
 
 /// Events that are explained when no position is given.
 const EVENTS: usize = 10;
@@ -29,7 +29,11 @@ const SHOWN: usize = 8;
 ///
 /// # Errors
 /// When there is no such rule, or nothing can be read.
-pub fn command<E: Engine>(engine: &E, explain: &Explain, console: &mut Console<'_>) -> anyhow::Result<Exit> {
+pub fn command<E: Engine>(
+    engine: &E,
+    explain: &Explain,
+    console: &mut Console<'_>,
+) -> anyhow::Result<Exit> {
     let loaded = super::load(engine, &explain.rules, None, console)?;
     let rule = find(engine, &loaded.rules, &explain.rule, console.text)?;
     let as_json = explain.output == TextOrJson::Json;
@@ -62,7 +66,12 @@ pub fn command<E: Engine>(engine: &E, explain: &Explain, console: &mut Console<'
 ///
 /// # Errors
 /// When there is none, with ids that look like it.
-pub fn find<'a, E: Engine>(engine: &E, rules: &'a E::Rules, id: &str, text: Text) -> anyhow::Result<&'a Rule> {
+pub fn find<'a, E: Engine>(
+    engine: &E,
+    rules: &'a E::Rules,
+    id: &str,
+    text: Text,
+) -> anyhow::Result<&'a Rule> {
     if let Some(rule) = engine.rule(rules, id) {
         return Ok(rule);
     }
@@ -70,23 +79,35 @@ pub fn find<'a, E: Engine>(engine: &E, rules: &'a E::Rules, id: &str, text: Text
     let similar: Vec<String> = engine
         .list(rules)
         .into_iter()
-        .filter(|row| row.id.to_lowercase().starts_with(&wanted) || row.title.to_lowercase().contains(&wanted))
+        .filter(|row| {
+            row.id.to_lowercase().starts_with(&wanted) || row.title.to_lowercase().contains(&wanted)
+        })
         .take(PROPOSED)
         .map(|row| format!("{} ({})", row.id, row.title))
         .collect();
     if similar.is_empty() {
         anyhow::bail!(text.unknown_rule(id));
     }
-    anyhow::bail!("{}; {}", text.unknown_rule(id), text.similar_rules(&similar.join(", ")))
+    anyhow::bail!(
+        "{}; {}",
+        text.unknown_rule(id),
+        text.similar_rules(&similar.join(", "))
+    )
 }
 
 /// Shows explanations on standard output.
 ///
 /// # Errors
 /// When writing fails.
-pub fn show(rule: &Rule, explanations: &[Explanation], as_json: bool, console: &mut Console<'_>) -> anyhow::Result<Exit> {
+pub fn show(
+    rule: &Rule,
+    explanations: &[Explanation],
+    as_json: bool,
+    console: &mut Console<'_>,
+) -> anyhow::Result<Exit> {
     if as_json {
-        let document = json!({ "rule": { "id": rule.id, "title": rule.title }, "events": explanations });
+        let document =
+            json!({ "rule": { "id": rule.id, "title": rule.title }, "events": explanations });
         writeln!(console.out, "{}", serde_json::to_string_pretty(&document)?)?;
     } else {
         let mut out = describe(rule, console.out_look, console.text);
@@ -109,7 +130,14 @@ pub fn describe(rule: &Rule, look: Look, text: Text) -> String {
     let mut out = format!("{}\n", look.strong(&safe::line(&rule.title)));
     let mut row = |label: &str, value: &str| {
         if !value.is_empty() {
-            out.push_str(&format!("  {} {}\n", safe::pad(&format!("{label}:"), 22), safe::line(value)));
+            append(
+                &mut out,
+                format_args!(
+                    "  {} {}\n",
+                    safe::pad(&format!("{label}:"), 22),
+                    safe::line(value)
+                ),
+            );
         }
     };
     let head = khien_detect::finding::Head {
@@ -122,28 +150,56 @@ pub fn describe(rule: &Rule, look: Look, text: Text) -> String {
     };
     row(text.label_id(), &rule.id);
     row(text.label_level(), text.level(rule.level));
-    row(text.label_status(), rule.status.as_deref().unwrap_or_default());
-    row(text.label_author(), rule.author.as_deref().unwrap_or_default());
-    row(text.label_logsource(), &list::logsource(&rule.logsource, text));
-    row(text.column_attack(), &crate::output::ndjson::attack_words(&head, &NoTechniques));
+    row(
+        text.label_status(),
+        rule.status.as_deref().unwrap_or_default(),
+    );
+    row(
+        text.label_author(),
+        rule.author.as_deref().unwrap_or_default(),
+    );
+    row(
+        text.label_logsource(),
+        &list::logsource(&rule.logsource, text),
+    );
+    row(
+        text.column_attack(),
+        &crate::output::ndjson::attack_words(&head, &NoTechniques),
+    );
     row(text.label_tags(), &rule.tags.join(", "));
-    row(text.label_file(), &format!("{}:{}", rule.origin.file, rule.origin.line));
-    row(text.label_description(), rule.description.as_deref().unwrap_or_default().trim());
-    row(text.label_false_positives(), &rule.falsepositives.join("; "));
-    out.push_str(&format!("  {}:\n", text.label_condition()));
+    row(
+        text.label_file(),
+        &format!("{}:{}", rule.origin.file, rule.origin.line),
+    );
+    row(
+        text.label_description(),
+        rule.description.as_deref().unwrap_or_default().trim(),
+    );
+    row(
+        text.label_false_positives(),
+        &rule.falsepositives.join("; "),
+    );
+    append(&mut out, format_args!("  {}:\n", text.label_condition()));
     for line in tree::render(&rule.condition, look, text).lines() {
-        out.push_str(&format!("  {line}\n"));
+        append(&mut out, format_args!("  {line}\n"));
     }
     out
 }
 
 /// One event and what became of every part of the condition on it.
 fn event(explanation: &Explanation, look: Look, text: Text) -> String {
-    let place = text.at_position(&safe::line(&explanation.file), &explanation.position.to_string());
-    let verdict = if explanation.matched { look.good(text.matched()) } else { look.bad(text.not_matched()) };
+    let place = text.at_position(
+        &safe::line(&explanation.file),
+        &explanation.position.to_string(),
+    );
+    let verdict = if explanation.matched {
+        look.good(text.matched())
+    } else {
+        look.bad(text.not_matched())
+    };
     let mut out = format!("{}  {verdict}\n", look.strong(&place));
     if !explanation.applies {
-        out.push_str(&format!("  {}\n", text.not_applicable()));
+        append(&mut out, format_args!("  {}\n", text.not_applicable()));
     }
     reason(&explanation.tree, 1, look, text, &mut out);
     out
@@ -153,10 +209,21 @@ fn reason(part: &Reason, depth: usize, look: Look, text: Text, out: &mut String)
     if depth > DEPTH {
         return;
     }
-    let mark = if part.holds { look.good("✓") } else { look.bad("✗") };
-    let word = if part.holds { text.holds() } else { text.fails() };
+    let mark = if part.holds {
+        look.good("✓")
+    } else {
+        look.bad("✗")
+    };
+    let word = if part.holds {
+        text.holds()
+    } else {
+        text.fails()
+    };
     out.push_str(&"  ".repeat(depth));
-    out.push_str(&format!("{mark} {word:<4} {}\n", words(&part.part, text)));
+    append(
+        out,
+        format_args!("{mark} {word:<4} {}\n", words(&part.part, text)),
+    );
     for child in &part.children {
         reason(child, depth + 1, look, text, out);
     }
@@ -168,7 +235,10 @@ fn reason(part: &Reason, depth: usize, look: Look, text: Text, out: &mut String)
         };
         let indent = "  ".repeat(depth) + "       ";
         let room = look.columns.saturating_sub(indent.len());
-        out.push_str(&format!("{indent}{}\n", look.faint(&safe::fit(&shown, room))));
+        append(
+            out,
+            format_args!("{indent}{}\n", look.faint(&safe::fit(&shown, room))),
+        );
     }
 }
 
@@ -179,7 +249,9 @@ fn words(part: &Part, text: Text) -> String {
         Part::Not => text.none_of().to_owned(),
         Part::AtLeast(count) => text.at_least(&count.to_string()),
         Part::Named(name) => safe::line(name).into_owned(),
-        Part::Item { field, tests, all, .. } => {
+        Part::Item {
+            field, tests, all, ..
+        } => {
             let link = format!(" {} ", if *all { text.and() } else { text.or() });
             let field = field.as_deref().map_or(text.any_field().into(), safe::line);
             format!("{field} {}", some(tests, &link, text))
@@ -189,7 +261,11 @@ fn words(part: &Part, text: Text) -> String {
 
 /// The first few of `list`.
 fn some(list: &[String], separator: &str, text: Text) -> String {
-    let mut shown: Vec<String> = list.iter().take(SHOWN).map(|s| safe::line(s).into_owned()).collect();
+    let mut shown: Vec<String> = list
+        .iter()
+        .take(SHOWN)
+        .map(|s| safe::line(s).into_owned())
+        .collect();
     let more = list.len().saturating_sub(SHOWN);
     if more > 0 {
         shown.push(text.and_more(&text.count(more as u64)));

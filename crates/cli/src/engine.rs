@@ -109,8 +109,8 @@ pub struct Problem {
     pub rule: Option<String>,
     /// How bad.
     pub severity: Severity,
-    /// Stable name of the kind of problem, such as `unknown-modifier`.
-    pub code: String,
+    /// Title of the rule, when it has one.
+    pub title: Option<String>,
     /// What is wrong, with the value.
     pub reason: String,
     /// What to do about it.
@@ -306,45 +306,10 @@ pub struct Explanation {
     pub applies: bool,
     /// Whether the rule matched.
     pub matched: bool,
-    /// The condition, part by part.
-    pub tree: Reason,
-}
-
-/// One part of a condition and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reason {
-    /// Whether it holds.
-    pub holds: bool,
-    /// What it is.
-    pub part: Part,
-    /// Parts it is made of.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub children: Vec<Reason>,
-}
-
-/// What a part of a condition is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// All children must hold.
-    All,
-    /// One child must hold.
-    Any,
-    /// The child must not hold.
-    Not,
-    /// So many children must hold.
-    AtLeast(u32),
-    /// A detection of this name.
-    Named(String),
-    /// A test on a field.
-    Item {
-        /// The field, `None` for keywords.
-        field: Option<String>,
-        /// The tests in words, as [`crate::rules::tree::test`] writes them.
-        tests: Vec<String>,
-        /// Whether all tests must hold.
-        all: bool,
-        /// The values the event has there; empty when it has none.
-        values: Vec<String>,
-    },
+    /// What became of each part of the condition, in words: one line each, two spaces for each level, `✓ ` or `✗ ` first
+    /// where the part holds or does not.
+    #[serde(skip)]
+    pub lines: String,
+    /// The same for programs.
+    pub condition: serde_json::Value,
 }

@@ -98,13 +98,9 @@ words! {
     summary_correlation { vi: "Tương quan", en: "Correlation" }
     summary_time { vi: "Thời gian", en: "Time" }
 
-    holds { vi: "đúng", en: "true" }
-    fails { vi: "sai", en: "false" }
     matched { vi: "KHỚP", en: "MATCH" }
     not_matched { vi: "KHÔNG KHỚP", en: "NO MATCH" }
     not_applicable { vi: "luật không dành cho nguồn log này", en: "the rule is not written for this log source" }
-    field_absent { vi: "sự kiện không có trường này", en: "the event has no such field" }
-    actual_value { vi: "giá trị", en: "value" }
     all_of { vi: "tất cả", en: "all of" }
     any_of { vi: "ít nhất một", en: "any of" }
     none_of { vi: "không được", en: "not" }
@@ -132,8 +128,6 @@ words! {
     part_week { vi: "tuần", en: "week" }
     part_month { vi: "tháng", en: "month" }
     part_year { vi: "năm", en: "year" }
-    or { vi: "hoặc", en: "or" }
-    and { vi: "và", en: "and" }
 
     no_input { vi: "không có tệp nào để đọc", en: "there is nothing to read" }
     no_rules { vi: "không có luật nào dùng được", en: "no rule can be used" }

@@ -3,7 +3,9 @@
 use std::process::{Command, Output, Stdio};
 
 fn khien(arguments: &[&str], locale: &str) -> Output {
-    command(arguments, locale).output().unwrap()
+    command(arguments, locale)
+        .output()
+        .expect("the binary runs")
 }
 
 fn command(arguments: &[&str], locale: &str) -> Command {
@@ -18,7 +20,7 @@ fn command(arguments: &[&str], locale: &str) -> Command {
 }
 
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
+    std::str::from_utf8(bytes).expect("messages are UTF-8")
 }
 
 #[test]

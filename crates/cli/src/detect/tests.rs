@@ -7,8 +7,7 @@ use khien_event::taxonomy::LogSource;
 use super::*;
 use crate::args::{self, Command};
 use crate::engine::{
-    Explanation, FileFailure, MalformedSample, NewRender, Part, Problem, Reason, RuleRow, Severity,
-    Sink,
+    Explanation, FileFailure, MalformedSample, NewRender, Problem, RuleRow, Severity, Sink,
 };
 use crate::glob::Input;
 use crate::output::{Block, Form, Place, sample};
@@ -69,7 +68,7 @@ impl Engine for Fake {
             line: 12,
             rule: None,
             severity,
-            code: "unknown-modifier".into(),
+            title: None,
             reason: "modifier |contians is unknown".into(),
             hint: hint.map(str::to_owned),
         };
@@ -153,33 +152,14 @@ impl Engine for Fake {
     }
 
     fn explain(&self, _rules: &Self::Rules, job: &ExplainJob) -> anyhow::Result<Vec<Explanation>> {
-        let item = Part::Item {
-            field: None,
-            tests: vec!["contains 'bad'".into()],
-            all: false,
-            values: vec!["a \u{1b}[2J bad line".into()],
-        };
-        let absent = Part::Item {
-            field: Some("Image".into()),
-            tests: (0..10).map(|i| format!("is '{i}'")).collect(),
-            all: true,
-            values: vec![],
-        };
-        let leaf = |holds, part| Reason {
-            holds,
-            part,
-            children: vec![],
-        };
         Ok(vec![Explanation {
             file: job.inputs[0].name(),
             position: job.position.unwrap_or(1),
             applies: false,
             matched: false,
-            tree: Reason {
-                holds: false,
-                part: Part::All,
-                children: vec![leaf(true, item), leaf(false, absent)],
-            },
+            lines: "✗ all of\n  ✓ Image\n      Image = a \u{1b}[2J\n    ✓ contains: a\n  ✗ User\n"
+                .into(),
+            condition: serde_json::json!({ "holds": false }),
         }])
     }
 }

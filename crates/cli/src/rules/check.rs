@@ -61,11 +61,10 @@ fn lines(problems: &[Problem], look: Look, text: Text) -> String {
             Severity::Error => look.bad(text.error()),
             Severity::Warning => text.warning().to_owned(),
         };
-        let code = look.faint(&format!("[{}]", safe::line(&problem.code)));
         append(
             &mut out,
             format_args!(
-                "{}: {kind} {} {code}\n",
+                "{}: {kind} {}\n",
                 safe::line(&place),
                 safe::line(&problem.reason)
             ),

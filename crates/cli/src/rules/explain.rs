@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{list, tree};
 use crate::args::{Explain, TextOrJson};
 use crate::attack::NoTechniques;
-use crate::engine::{Engine, ExplainJob, Explanation, Part, Reason};
+use crate::engine::{Engine, ExplainJob, Explanation};
 use crate::exit::Exit;
 use crate::glob;
 use crate::safe;
@@ -18,12 +18,6 @@ const EVENTS: usize = 10;
 
 /// Ids that are proposed for one that does not exist.
 const PROPOSED: usize = 5;
-
-/// Deepest level that is shown.
-const DEPTH: usize = 64;
-
-/// Values and tests of one item that are shown.
-const SHOWN: usize = 8;
 
 /// Runs `khien rules explain`.
 ///
@@ -201,74 +195,25 @@ fn event(explanation: &Explanation, look: Look, text: Text) -> String {
     if !explanation.applies {
         append(&mut out, format_args!("  {}\n", text.not_applicable()));
     }
-    reason(&explanation.tree, 1, look, text, &mut out);
+    for line in safe::lines(&explanation.lines).lines() {
+        append(&mut out, format_args!("  {}\n", marked(line, look)));
+    }
     out
 }
 
-fn reason(part: &Reason, depth: usize, look: Look, text: Text, out: &mut String) {
-    if depth > DEPTH {
-        return;
-    }
-    let mark = if part.holds {
-        look.good("✓")
-    } else {
-        look.bad("✗")
+/// A line with its mark in the colour of what it says, cut where the terminal ends.
+fn marked(line: &str, look: Look) -> String {
+    let text = line.trim_start();
+    let indent = " ".repeat(safe::width(line) - safe::width(text));
+    let fit = |text: &str, taken: usize| {
+        let room = look.columns.saturating_sub(indent.len() + taken);
+        safe::fit(text, room).into_owned()
     };
-    let word = if part.holds {
-        text.holds()
+    if let Some(rest) = text.strip_prefix("✓ ") {
+        format!("{indent}{} {}", look.good("✓"), fit(rest, 4))
+    } else if let Some(rest) = text.strip_prefix("✗ ") {
+        format!("{indent}{} {}", look.bad("✗"), fit(rest, 4))
     } else {
-        text.fails()
-    };
-    out.push_str(&"  ".repeat(depth));
-    append(
-        out,
-        format_args!("{mark} {word:<4} {}\n", words(&part.part, text)),
-    );
-    for child in &part.children {
-        reason(child, depth + 1, look, text, out);
+        format!("{indent}{}", look.faint(&fit(text, 2)))
     }
-    if let Part::Item { values, .. } = &part.part {
-        let shown = if values.is_empty() {
-            text.field_absent().to_owned()
-        } else {
-            format!("{}: {}", text.actual_value(), some(values, ", ", text))
-        };
-        let indent = "  ".repeat(depth) + "       ";
-        let room = look.columns.saturating_sub(indent.len());
-        append(
-            out,
-            format_args!("{indent}{}\n", look.faint(&safe::fit(&shown, room))),
-        );
-    }
-}
-
-fn words(part: &Part, text: Text) -> String {
-    match part {
-        Part::All => text.all_of().to_owned(),
-        Part::Any => text.any_of().to_owned(),
-        Part::Not => text.none_of().to_owned(),
-        Part::AtLeast(count) => text.at_least(&count.to_string()),
-        Part::Named(name) => safe::line(name).into_owned(),
-        Part::Item {
-            field, tests, all, ..
-        } => {
-            let link = format!(" {} ", if *all { text.and() } else { text.or() });
-            let field = field.as_deref().map_or(text.any_field().into(), safe::line);
-            format!("{field} {}", some(tests, &link, text))
-        }
-    }
-}
-
-/// The first few of `list`.
-fn some(list: &[String], separator: &str, text: Text) -> String {
-    let mut shown: Vec<String> = list
-        .iter()
-        .take(SHOWN)
-        .map(|s| safe::line(s).into_owned())
-        .collect();
-    let more = list.len().saturating_sub(SHOWN);
-    if more > 0 {
-        shown.push(text.and_more(&text.count(more as u64)));
-    }
-    shown.join(separator)
 }

@@ -4,5 +4,6 @@
 
 pub mod correlate;
 pub mod finding;
+pub mod indicators;
 pub mod rule;
 pub mod text;

@@ -18,17 +18,12 @@ const EXPANDED: u64 = 64 << 20;
 pub fn text(bytes: &[u8]) {
     use LineFormat::{Access, Any, Auditd, Cef, KeyValue, Leef, Syslog, Text, W3c, Zeek};
     let mut fields = Fields::with_labels(Arc::new(Names::new()));
-    for format in [
-        Any, Auditd, Syslog, Cef, Leef, KeyValue, Zeek, W3c, Access, Text,
-    ] {
+    for format in [Any, Auditd, Syslog, Cef, Leef, KeyValue, Zeek, W3c, Access, Text] {
         let mut decoder = TextDecoder::new(format, 1_795_262_400_000_000_000);
         for line in bytes.split(|&b| b == b'\n') {
             fields.clear();
             let decoded = decoder.decode(line, &mut fields);
-            assert!(
-                format != Any || decoded.is_ok(),
-                "a line that is recognised by itself always decodes"
-            );
+            assert!(format != Any || decoded.is_ok(), "a line that is recognised by itself always decodes");
             for field in fields.list() {
                 let value = fields.bytes(line, field);
                 assert!(std::str::from_utf8(value).is_ok(), "values are UTF-8");
@@ -42,11 +37,7 @@ pub fn frames(bytes: &[u8]) {
     for framing in [Framing::Lines, Framing::OctetCounted, Framing::Documents] {
         let whole = records(bytes, framing);
         let (left, right) = bytes.split_at(bytes.len() / 3);
-        assert_eq!(
-            whole,
-            records(left.chain(right), framing),
-            "pieces do not matter"
-        );
+        assert_eq!(whole, records(left.chain(right), framing), "pieces do not matter");
     }
 }
 
@@ -55,11 +46,7 @@ fn records(reader: impl Read, framing: Framing) -> Vec<(u64, Vec<u8>)> {
     let mut block = Block::default();
     let mut records = Vec::new();
     while frames.next_block(&mut block).unwrap_or(false) {
-        records.extend(
-            block
-                .records()
-                .map(|record| (record.position, record.bytes.to_vec())),
-        );
+        records.extend(block.records().map(|record| (record.position, record.bytes.to_vec())));
     }
     records
 }
@@ -70,10 +57,7 @@ pub fn input(bytes: &[u8]) {
         return;
     };
     let mut first = Vec::new();
-    let read = reader
-        .by_ref()
-        .take(input::SNIFF_BYTES as u64)
-        .read_to_end(&mut first);
+    let read = reader.by_ref().take(input::SNIFF_BYTES as u64).read_to_end(&mut first);
     input::recognise(&first, None);
     let rest = std::io::copy(&mut reader, &mut std::io::sink());
     assert!(read.is_err() || rest.is_err() || first.len() as u64 <= EXPANDED);
@@ -93,10 +77,7 @@ pub fn time(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let time = khien_event::time::parse(&text);
     let near = khien_event::time::parse_near(&text, 0);
-    assert!(
-        time.is_none() || time == near,
-        "a stated year is never replaced"
-    );
+    assert!(time.is_none() || time == near, "a stated year is never replaced");
 }
 
 #[cfg(test)]

@@ -15,16 +15,10 @@ pub use targets::{locale, taxonomy_path, text_fold};
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: &[(&str, Target)] = &[
-    ("locale", locale),
-    ("taxonomy_path", taxonomy_path),
-    ("text_fold", text_fold),
-];
+pub const TARGETS: &[(&str, Target)] =
+    &[("locale", locale), ("taxonomy_path", taxonomy_path), ("text_fold", text_fold)];
 
 /// The target called `name`.
 pub fn target(name: &str) -> Option<Target> {
-    TARGETS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, target)| *target)
+    TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
 }

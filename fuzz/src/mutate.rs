@@ -124,11 +124,7 @@ fn remove_range(data: &mut Vec<u8>, random: &mut Random) {
 /// Repeats a piece; now and then so often that nesting and lengths become deep.
 fn repeat_range(data: &mut Vec<u8>, random: &mut Random) {
     let range = some_range(data.len(), random);
-    let times = if random.below(16) == 0 {
-        512
-    } else {
-        1 + random.below(4)
-    };
+    let times = if random.below(16) == 0 { 512 } else { 1 + random.below(4) };
     let piece = data[range.clone()].repeat(times);
     data.splice(range.end..range.end, piece.into_iter().take(INPUT_BYTES));
 }

@@ -22,9 +22,7 @@ pub struct Plan {
 
 /// The folder of the seeds of `target`.
 pub fn seed_folder(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("seeds")
-        .join(target)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target)
 }
 
 /// Runs the plan and gives the number of inputs tried.
@@ -42,10 +40,7 @@ pub fn run(plan: &Plan) -> Result<u64> {
         tried += run_target(plan, name, *target)?;
     }
     if !found {
-        bail!(
-            "there is no fuzz target '{}'",
-            plan.only.as_deref().unwrap_or_default()
-        );
+        bail!("there is no fuzz target '{}'", plan.only.as_deref().unwrap_or_default());
     }
     Ok(tried)
 }
@@ -81,10 +76,7 @@ fn read_seeds(name: &str) -> Result<Vec<Vec<u8>>> {
         .map(|path| fs::read(path).with_context(|| format!("could not read {}", path.display())))
         .collect::<Result<_>>()?;
     if seeds.is_empty() {
-        bail!(
-            "the fuzz target '{name}' has no seed in {}",
-            folder.display()
-        );
+        bail!("the fuzz target '{name}' has no seed in {}", folder.display());
     }
     Ok(seeds)
 }
@@ -93,8 +85,7 @@ fn try_input(plan: &Plan, name: &str, target: Target, data: &[u8]) -> Result<()>
     if catch_unwind(AssertUnwindSafe(|| target(data))).is_ok() {
         return Ok(());
     }
-    fs::create_dir_all(&plan.crashes)
-        .with_context(|| format!("could not make {}", plan.crashes.display()))?;
+    fs::create_dir_all(&plan.crashes).with_context(|| format!("could not make {}", plan.crashes.display()))?;
     let path = plan.crashes.join(name);
     fs::write(&path, data).with_context(|| format!("could not write {}", path.display()))?;
     bail!(
@@ -108,11 +99,7 @@ mod tests {
     use super::*;
 
     fn plan() -> Plan {
-        Plan {
-            iterations: 50,
-            only: None,
-            crashes: std::env::temp_dir().join("khien-fuzz-test"),
-        }
+        Plan { iterations: 50, only: None, crashes: std::env::temp_dir().join("khien-fuzz-test") }
     }
 
     #[test]
@@ -130,10 +117,7 @@ mod tests {
 
     #[test]
     fn an_unknown_target_is_an_error() {
-        let plan = Plan {
-            only: Some("nothing".into()),
-            ..plan()
-        };
+        let plan = Plan { only: Some("nothing".into()), ..plan() };
         assert!(run(&plan).unwrap_err().to_string().contains("'nothing'"));
     }
 }

@@ -20,11 +20,7 @@ pub fn taxonomy_path(data: &[u8]) {
     let name = taxonomy.canonical(&path);
     let marks = taxonomy.mark(&path);
     let shape = taxonomy.shape_of(marks);
-    let values: Vec<Option<&str>> = taxonomy
-        .discriminators(shape)
-        .iter()
-        .map(|_| Some(text.as_ref()))
-        .collect();
+    let values: Vec<Option<&str>> = taxonomy.discriminators(shape).iter().map(|_| Some(text.as_ref())).collect();
     let kind = taxonomy.kind(shape, &values);
     assert!(usize::from(kind.0) < taxonomy.kind_count());
     assert!(!taxonomy.sources(kind, &name).is_empty());

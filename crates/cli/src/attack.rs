@@ -73,9 +73,7 @@ const TACTICS: &[(&str, &str, &str)] = &[
 
 /// What the `attack.` tags among `tags` mean, in their order. Groups and software are not listed.
 pub fn of_tags(tags: &[String], techniques: &dyn Techniques) -> Vec<Attack> {
-    tags.iter()
-        .filter_map(|tag| of_tag(tag, techniques))
-        .collect()
+    tags.iter().filter_map(|tag| of_tag(tag, techniques)).collect()
 }
 
 fn of_tag(tag: &str, techniques: &dyn Techniques) -> Option<Attack> {
@@ -84,22 +82,12 @@ fn of_tag(tag: &str, techniques: &dyn Techniques) -> Option<Attack> {
     if is_technique(name) {
         let id = name.to_ascii_uppercase();
         let name = techniques.name(&id).map(str::to_owned);
-        return Some(Attack {
-            kind: Kind::Technique,
-            id,
-            name,
-        });
+        return Some(Attack { kind: Kind::Technique, id, name });
     }
     // Older rules write `defense_evasion`.
     let name = name.replace('_', "-");
-    let (_, id, label) = TACTICS
-        .iter()
-        .find(|(tag, id, _)| *tag == name || id.eq_ignore_ascii_case(&name))?;
-    Some(Attack {
-        kind: Kind::Tactic,
-        id: (*id).to_owned(),
-        name: Some((*label).to_owned()),
-    })
+    let (_, id, label) = TACTICS.iter().find(|(tag, id, _)| *tag == name || id.eq_ignore_ascii_case(&name))?;
+    Some(Attack { kind: Kind::Tactic, id: (*id).to_owned(), name: Some((*label).to_owned()) })
 }
 
 /// Whether `name` is `t` and four digits, with `.` and three digits after it or not.
@@ -138,18 +126,7 @@ mod tests {
             "attack.t10",
         ];
         let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
-        let found: Vec<String> = of_tags(&tags, &One)
-            .iter()
-            .map(|a| format!("{} {}", a.id, a.label()))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "TA0002 Execution",
-                "TA0005 Defense Evasion",
-                "T1059.001 PowerShell",
-                "T1003 T1003"
-            ]
-        );
+        let found: Vec<String> = of_tags(&tags, &One).iter().map(|a| format!("{} {}", a.id, a.label())).collect();
+        assert_eq!(found, ["TA0002 Execution", "TA0005 Defense Evasion", "T1059.001 PowerShell", "T1003 T1003"]);
     }
 }

@@ -81,10 +81,7 @@ pub struct Loaded<R> {
 impl<R> Loaded<R> {
     /// How many rules cannot be used.
     pub fn unusable(&self) -> u64 {
-        self.problems
-            .iter()
-            .filter(|p| p.severity == Severity::Error)
-            .count() as u64
+        self.problems.iter().filter(|p| p.severity == Severity::Error).count() as u64
     }
 }
 
@@ -201,11 +198,7 @@ impl Meter {
 
     /// Bytes, events and findings so far.
     pub fn read(&self) -> (u64, u64, u64) {
-        (
-            self.bytes.load(Ordering::Relaxed),
-            self.events.load(Ordering::Relaxed),
-            self.findings.load(Ordering::Relaxed),
-        )
+        (self.bytes.load(Ordering::Relaxed), self.events.load(Ordering::Relaxed), self.findings.load(Ordering::Relaxed))
     }
 }
 

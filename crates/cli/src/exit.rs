@@ -35,11 +35,7 @@ pub fn conclude(result: anyhow::Result<Exit>, text: Text) -> Exit {
         Ok(exit) => exit,
         Err(error) if is_broken_pipe(&error) => Exit::Done,
         Err(error) => {
-            let line = format!(
-                "{} {}\n",
-                text.error(),
-                crate::safe::line(&format!("{error:#}"))
-            );
+            let line = format!("{} {}\n", text.error(), crate::safe::line(&format!("{error:#}")));
             complain(&line);
             Exit::Data
         }
@@ -53,11 +49,7 @@ pub fn complain(line: &str) {
 
 /// Whether somebody closed the other end of our output, as `head` does: an ordinary end.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-    })
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
 }
 
 #[cfg(test)]
@@ -67,8 +59,7 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_an_ordinary_end() {
-        let closed =
-            anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("write");
+        let closed = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("write");
         assert_eq!(conclude(Err(closed), Text(Lang::En)), Exit::Done);
         let full = anyhow::Error::new(io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!(conclude(Err(full), Text(Lang::En)), Exit::Data);

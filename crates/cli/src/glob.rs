@@ -41,11 +41,7 @@ impl Input {
     pub fn size(&self) -> Option<u64> {
         match self {
             Self::Standard => None,
-            Self::File(path) => path
-                .metadata()
-                .ok()
-                .filter(std::fs::Metadata::is_file)
-                .map(|m| m.len()),
+            Self::File(path) => path.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| m.len()),
         }
     }
 }
@@ -61,11 +57,7 @@ pub struct Inputs {
 
 /// Expands `arguments`.
 pub fn expand(arguments: &[OsString], text: Text) -> Inputs {
-    let mut found = Found {
-        inputs: Inputs::default(),
-        seen: HashSet::new(),
-        text,
-    };
+    let mut found = Found { inputs: Inputs::default(), seen: HashSet::new(), text };
     for argument in arguments {
         found.argument(argument);
     }
@@ -84,25 +76,15 @@ pub fn expand_paths(paths: &[PathBuf], text: Text) -> Result<Vec<PathBuf>, Strin
             out.push(path.clone());
             continue;
         }
-        let mut found = Found {
-            inputs: Inputs::default(),
-            seen: HashSet::new(),
-            text,
-        };
+        let mut found = Found { inputs: Inputs::default(), seen: HashSet::new(), text };
         found.pattern(path);
         if let Some(problem) = found.inputs.problems.into_iter().next() {
             return Err(problem);
         }
-        out.extend(
-            found
-                .inputs
-                .list
-                .into_iter()
-                .filter_map(|input| match input {
-                    Input::File(path) => Some(path),
-                    Input::Standard => None,
-                }),
-        );
+        out.extend(found.inputs.list.into_iter().filter_map(|input| match input {
+            Input::File(path) => Some(path),
+            Input::Standard => None,
+        }));
     }
     Ok(out)
 }
@@ -118,9 +100,7 @@ impl Found {
         let path = Path::new(argument);
         if argument == "-" {
             if self.seen.contains(&Input::Standard) {
-                self.inputs
-                    .problems
-                    .push(self.text.standard_input_twice().to_owned());
+                self.inputs.problems.push(self.text.standard_input_twice().to_owned());
             }
             self.add(Input::Standard);
         } else if path.is_dir() {
@@ -136,17 +116,12 @@ impl Found {
     /// Adds the files below `folder` that match `wanted`, by name.
     fn folder(&mut self, folder: &Path, wanted: Option<&GlobMatcher>) -> usize {
         let before = self.inputs.list.len();
-        let walk = WalkDir::new(folder)
-            .follow_links(true)
-            .max_depth(DEPTH)
-            .sort_by_file_name();
+        let walk = WalkDir::new(folder).follow_links(true).max_depth(DEPTH).sort_by_file_name();
         for entry in walk {
             match entry {
                 Ok(entry) if entry.file_type().is_file() => {
                     let path = without_dot(entry.path());
-                    if wanted.is_none_or(|w| w.is_match(path))
-                        && !self.add(Input::File(path.to_owned()))
-                    {
+                    if wanted.is_none_or(|w| w.is_match(path)) && !self.add(Input::File(path.to_owned())) {
                         break;
                     }
                 }
@@ -158,29 +133,17 @@ impl Found {
     }
 
     fn unreadable(&mut self, folder: &Path, error: &walkdir::Error) {
-        let path = error
-            .path()
-            .unwrap_or(folder)
-            .to_string_lossy()
-            .into_owned();
-        let reason = error
-            .io_error()
-            .map_or_else(|| error.to_string(), ToString::to_string);
-        self.inputs
-            .problems
-            .push(self.text.cannot_read(&path, &reason));
+        let path = error.path().unwrap_or(folder).to_string_lossy().into_owned();
+        let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+        self.inputs.problems.push(self.text.cannot_read(&path, &reason));
     }
 
     fn pattern(&mut self, pattern: &Path) {
         let shown = pattern.to_string_lossy();
         // `*` stays inside a folder and `**` crosses folders, as in shells.
-        let glob = GlobBuilder::new(
-            without_dot(Path::new(shown.as_ref()))
-                .to_string_lossy()
-                .as_ref(),
-        )
-        .literal_separator(true)
-        .build();
+        let glob = GlobBuilder::new(without_dot(Path::new(shown.as_ref())).to_string_lossy().as_ref())
+            .literal_separator(true)
+            .build();
         match glob {
             Ok(glob) => {
                 let root = fixed_part(pattern);
@@ -190,9 +153,7 @@ impl Found {
             }
             Err(error) => {
                 let reason = error.kind().to_string();
-                self.inputs
-                    .problems
-                    .push(self.text.bad_pattern(&shown, &reason));
+                self.inputs.problems.push(self.text.bad_pattern(&shown, &reason));
             }
         }
     }
@@ -218,15 +179,8 @@ fn is_pattern(path: &Path) -> bool {
 
 /// The folder above the first component that is a pattern.
 fn fixed_part(pattern: &Path) -> PathBuf {
-    let fixed: PathBuf = pattern
-        .components()
-        .take_while(|c| !is_pattern(Path::new(c.as_os_str())))
-        .collect();
-    if fixed.as_os_str().is_empty() {
-        PathBuf::from(".")
-    } else {
-        fixed
-    }
+    let fixed: PathBuf = pattern.components().take_while(|c| !is_pattern(Path::new(c.as_os_str()))).collect();
+    if fixed.as_os_str().is_empty() { PathBuf::from(".") } else { fixed }
 }
 
 /// `path` without a leading `./`, which walking adds and nobody wrote.
@@ -249,27 +203,14 @@ mod tests {
     /// A folder with a few files, and the names found in it for arguments relative to it.
     fn found(arguments: &[&str]) -> (Vec<String>, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
-        for name in [
-            "b.evtx",
-            "a.evtx",
-            "a.json",
-            "sub/c.evtx",
-            "sub/deep/d.evtx",
-            "x[1].log",
-        ] {
+        for name in ["b.evtx", "a.evtx", "a.json", "sub/c.evtx", "sub/deep/d.evtx", "x[1].log"] {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "x").unwrap();
         }
         let arguments: Vec<OsString> = arguments
             .iter()
-            .map(|a| {
-                if *a == "-" {
-                    "-".into()
-                } else {
-                    folder.path().join(a).into_os_string()
-                }
-            })
+            .map(|a| if *a == "-" { "-".into() } else { folder.path().join(a).into_os_string() })
             .collect();
         let inputs = expand(&arguments, Text(Lang::En));
         let root = folder.path().to_string_lossy().into_owned();
@@ -283,27 +224,14 @@ mod tests {
     #[test]
     fn folders_are_read_in_the_order_of_names() {
         let (files, problems) = found(&[""]);
-        assert_eq!(
-            files,
-            [
-                "a.evtx",
-                "a.json",
-                "b.evtx",
-                "sub/c.evtx",
-                "sub/deep/d.evtx",
-                "x[1].log"
-            ]
-        );
+        assert_eq!(files, ["a.evtx", "a.json", "b.evtx", "sub/c.evtx", "sub/deep/d.evtx", "x[1].log"]);
         assert!(problems.is_empty());
     }
 
     #[test]
     fn patterns_are_expanded_and_stay_in_their_folder() {
         assert_eq!(found(&["*.evtx"]).0, ["a.evtx", "b.evtx"]);
-        assert_eq!(
-            found(&["**/*.evtx"]).0,
-            ["a.evtx", "b.evtx", "sub/c.evtx", "sub/deep/d.evtx"]
-        );
+        assert_eq!(found(&["**/*.evtx"]).0, ["a.evtx", "b.evtx", "sub/c.evtx", "sub/deep/d.evtx"]);
         assert_eq!(found(&["*/*.evtx"]).0, ["sub/c.evtx"]);
         assert_eq!(found(&["?.{json,evtx}"]).0, ["a.evtx", "a.json", "b.evtx"]);
     }
@@ -315,20 +243,14 @@ mod tests {
 
     #[test]
     fn every_file_is_read_once_in_the_order_of_arguments() {
-        assert_eq!(
-            found(&["b.evtx", "*.evtx", "b.evtx"]).0,
-            ["b.evtx", "a.evtx"]
-        );
+        assert_eq!(found(&["b.evtx", "*.evtx", "b.evtx"]).0, ["b.evtx", "a.evtx"]);
         let (files, problems) = found(&["-", "-"]);
         assert_eq!((files.len(), problems.len()), (1, 1));
     }
 
     #[test]
     fn what_is_not_there_is_said() {
-        assert_eq!(
-            found(&["*.zip"]),
-            (vec![], vec!["no file matches *.zip".to_owned()])
-        );
+        assert_eq!(found(&["*.zip"]), (vec![], vec!["no file matches *.zip".to_owned()]));
         assert_eq!(found(&["[.log"]).1.len(), 1);
         assert_eq!(found(&["none/*.log"]).1, ["no file matches none/*.log"]);
         // Opening it says why.

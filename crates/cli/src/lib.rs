@@ -23,10 +23,7 @@ pub mod terminal;
 pub mod text;
 
 /// Runs the command given by `argv` (the program's name first) and says how it ended.
-pub fn main(
-    argv: impl IntoIterator<Item = OsString>,
-    environment: &locale::Environment,
-) -> ExitCode {
+pub fn main(argv: impl IntoIterator<Item = OsString>, environment: &locale::Environment) -> ExitCode {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let text = text::Text(locale::choose(&argv, environment));
     let cli = match args::parse(&argv, text) {

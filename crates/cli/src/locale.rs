@@ -15,9 +15,7 @@ impl Environment {
     /// The environment of this process.
     pub fn of_process() -> Self {
         let read = |name| std::env::var(name).unwrap_or_default();
-        Self {
-            locales: [read("LC_ALL"), read("LC_MESSAGES"), read("LANG")],
-        }
+        Self { locales: [read("LC_ALL"), read("LC_MESSAGES"), read("LANG")] }
     }
 }
 
@@ -27,17 +25,11 @@ impl Environment {
 /// the parser to refuse. As POSIX has it, the first locale variable that is not empty decides. `C` and `POSIX` are what
 /// programs without a language run under, and say nothing about the reader: they count as neither.
 pub fn choose(argv: &[OsString], environment: &Environment) -> Lang {
-    from_arguments(argv)
-        .or_else(|| from_locale(environment))
-        .unwrap_or(Lang::Vi)
+    from_arguments(argv).or_else(|| from_locale(environment)).unwrap_or(Lang::Vi)
 }
 
 fn from_arguments(argv: &[OsString]) -> Option<Lang> {
-    let mut words = argv
-        .iter()
-        .skip(1)
-        .map(|a| a.to_string_lossy())
-        .take_while(|a| a != "--");
+    let mut words = argv.iter().skip(1).map(|a| a.to_string_lossy()).take_while(|a| a != "--");
     let mut found = None;
     while let Some(word) = words.next() {
         let value = match word.strip_prefix("--lang") {
@@ -69,21 +61,13 @@ mod tests {
 
     fn chosen(argv: &[&str], locales: [&str; 3]) -> Lang {
         let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
-        choose(
-            &argv,
-            &Environment {
-                locales: locales.map(str::to_owned),
-            },
-        )
+        choose(&argv, &Environment { locales: locales.map(str::to_owned) })
     }
 
     #[test]
     fn the_argument_wins_over_the_locale() {
         let english = ["", "", "en_US.UTF-8"];
-        assert_eq!(
-            chosen(&["khien", "detect", "--lang", "vi"], english),
-            Lang::Vi
-        );
+        assert_eq!(chosen(&["khien", "detect", "--lang", "vi"], english), Lang::Vi);
         assert_eq!(chosen(&["khien", "--lang=vi", "detect"], english), Lang::Vi);
         assert_eq!(chosen(&["khien", "--lang", "fr"], english), Lang::En);
         assert_eq!(chosen(&["khien", "--lang"], english), Lang::En);

@@ -3,8 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    khien_cli::main(
-        std::env::args_os(),
-        &khien_cli::locale::Environment::of_process(),
-    )
+    khien_cli::main(std::env::args_os(), &khien_cli::locale::Environment::of_process())
 }

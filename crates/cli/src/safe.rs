@@ -16,9 +16,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
 
 /// `text` that may keep its line breaks and tabs.
 pub fn lines(text: &str) -> Cow<'_, str> {
-    escape(text, |c| {
-        (c.is_control() && c != '\n' && c != '\t') || is_invisible(c)
-    })
+    escape(text, |c| (c.is_control() && c != '\n' && c != '\t') || is_invisible(c))
 }
 
 fn escape(text: &str, unsafe_char: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -77,10 +75,7 @@ pub fn fit(text: &str, columns: usize) -> Cow<'_, str> {
 /// `text` filled with spaces to `columns`.
 pub fn pad(text: &str, columns: usize) -> String {
     let mut out = text.to_owned();
-    out.extend(std::iter::repeat_n(
-        ' ',
-        columns.saturating_sub(width(text)),
-    ));
+    out.extend(std::iter::repeat_n(' ', columns.saturating_sub(width(text))));
     out
 }
 

@@ -25,36 +25,23 @@ impl Look {
     /// For standard output.
     pub fn of_stdout(color: Color) -> Self {
         let auto = || anstream::AutoStream::choice(&stdout()) != anstream::ColorChoice::Never;
-        Self {
-            colors: wanted(color, auto),
-            columns: columns(),
-        }
+        Self { colors: wanted(color, auto), columns: columns() }
     }
 
     /// For standard error.
     pub fn of_stderr(color: Color) -> Self {
         let auto = || anstream::AutoStream::choice(&stderr()) != anstream::ColorChoice::Never;
-        Self {
-            colors: wanted(color, auto),
-            columns: columns(),
-        }
+        Self { colors: wanted(color, auto), columns: columns() }
     }
 
     /// Without colours.
     pub fn plain(columns: usize) -> Self {
-        Self {
-            colors: false,
-            columns,
-        }
+        Self { colors: false, columns }
     }
 
     /// `text` in `style`, if colours may be used.
     pub fn paint(self, style: Style, text: &str) -> String {
-        if self.colors && !text.is_empty() {
-            format!("{style}{text}{style:#}")
-        } else {
-            text.to_owned()
-        }
+        if self.colors && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     /// `text` in the colour of `level`. The level is always written out too: nothing is told by colour alone.
@@ -140,8 +127,7 @@ pub fn stderr_is_terminal() -> bool {
 }
 
 fn columns() -> usize {
-    terminal_size::terminal_size()
-        .map_or(DEFAULT_COLUMNS, |(width, _)| usize::from(width.0).max(40))
+    terminal_size::terminal_size().map_or(DEFAULT_COLUMNS, |(width, _)| usize::from(width.0).max(40))
 }
 
 #[cfg(test)]
@@ -152,10 +138,7 @@ mod tests {
     fn colours_only_where_they_may_be() {
         let plain = Look::plain(80);
         assert_eq!(plain.level(Level::High, "cao"), "cao");
-        let coloured = Look {
-            colors: true,
-            columns: 80,
-        };
+        let coloured = Look { colors: true, columns: 80 };
         assert_eq!(coloured.good("x"), "\u{1b}[32mx\u{1b}[0m");
         assert_eq!(coloured.good(""), "");
     }

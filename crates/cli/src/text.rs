@@ -250,11 +250,7 @@ mod tests {
     use super::*;
 
     fn placeholders(text: &str) -> Vec<&str> {
-        let mut found: Vec<&str> = text
-            .split('{')
-            .skip(1)
-            .filter_map(|t| t.split('}').next())
-            .collect();
+        let mut found: Vec<&str> = text.split('{').skip(1).filter_map(|t| t.split('}').next()).collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -263,19 +259,9 @@ mod tests {
     #[test]
     fn every_message_is_in_both_languages() {
         for (name, vi, en) in WORDS.iter().chain(MESSAGES) {
-            assert!(
-                !vi.trim().is_empty() && !en.trim().is_empty(),
-                "{name} is empty"
-            );
-            assert_eq!(
-                placeholders(vi),
-                placeholders(en),
-                "{name} names different values"
-            );
-            assert!(
-                !en.chars().any(|c| "ăâđêôơưạảáàã".contains(c)),
-                "{name}: Vietnamese in English"
-            );
+            assert!(!vi.trim().is_empty() && !en.trim().is_empty(), "{name} is empty");
+            assert_eq!(placeholders(vi), placeholders(en), "{name} names different values");
+            assert!(!en.chars().any(|c| "ăâđêôơưạảáàã".contains(c)), "{name}: Vietnamese in English");
         }
     }
 

@@ -27,11 +27,7 @@ pub fn fold(text: &str) -> String {
 /// The number a text is, if it is one: an optional sign, digits, a fraction, an exponent (`4688`, `-1.5e3`). Infinity,
 /// NaN, hexadecimal and surrounding space are not numbers.
 pub fn number(text: &str) -> Option<f64> {
-    let first = text
-        .strip_prefix(['-', '+'])
-        .unwrap_or(text)
-        .bytes()
-        .next()?;
+    let first = text.strip_prefix(['-', '+']).unwrap_or(text).bytes().next()?;
     if !first.is_ascii_digit() && first != b'.' {
         return None;
     }

@@ -6,14 +6,8 @@ use std::time::Instant;
 use khien_detect::rule::load::{Loader, Placeholders, Severity};
 
 /// The folders of rules that are in use.
-const FOLDERS: [&str; 6] = [
-    "rules",
-    "rules-compliance",
-    "rules-dfir",
-    "rules-emerging-threats",
-    "rules-placeholder",
-    "rules-threat-hunting",
-];
+const FOLDERS: [&str; 6] =
+    ["rules", "rules-compliance", "rules-dfir", "rules-emerging-threats", "rules-placeholder", "rules-threat-hunting"];
 
 fn read(folder: &Path, files: &mut Vec<(String, String)>) {
     let Ok(entries) = std::fs::read_dir(folder) else {
@@ -25,10 +19,7 @@ fn read(folder: &Path, files: &mut Vec<(String, String)>) {
         if path.is_dir() {
             read(&path, files);
         } else if path.extension().is_some_and(|e| e == "yml") {
-            files.push((
-                path.display().to_string(),
-                std::fs::read_to_string(&path).unwrap(),
-            ));
+            files.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
         }
     }
 }
@@ -49,22 +40,10 @@ fn every_rule_in_use_loads() {
         loader.add_file(name, text);
     }
     let set = loader.finish();
-    println!(
-        "{} files, {} rules, {:?}",
-        files.len(),
-        set.rules.len(),
-        start.elapsed()
-    );
+    println!("{} files, {} rules, {:?}", files.len(), set.rules.len(), start.elapsed());
     for p in &set.problems {
         println!("{}:{} {:?} {}", p.file, p.line, p.severity, p.reason);
     }
-    let errors = set
-        .problems
-        .iter()
-        .filter(|p| p.severity == Severity::Error);
-    assert!(
-        errors.clone().all(|p| p.reason.contains("placeholder")),
-        "{:?}",
-        errors.collect::<Vec<_>>()
-    );
+    let errors = set.problems.iter().filter(|p| p.severity == Severity::Error);
+    assert!(errors.clone().all(|p| p.reason.contains("placeholder")), "{:?}", errors.collect::<Vec<_>>());
 }

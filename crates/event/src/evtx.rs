@@ -45,11 +45,7 @@ pub struct Chunks<R> {
 impl<R: Read> Chunks<R> {
     /// Reads a log from its beginning.
     pub fn new(reader: R) -> Self {
-        Self {
-            reader,
-            next: 0,
-            started: false,
-        }
+        Self { reader, next: 0, started: false }
     }
 
     /// Fills `batch` with the next chunks; whether there were any.
@@ -66,11 +62,7 @@ impl<R: Read> Chunks<R> {
         batch.bytes.clear();
         batch.bytes.extend_from_slice(&header());
         let wanted = (BATCH * CHUNK) as u64;
-        let result = self
-            .reader
-            .by_ref()
-            .take(wanted)
-            .read_to_end(&mut batch.bytes);
+        let result = self.reader.by_ref().take(wanted).read_to_end(&mut batch.bytes);
         let length = batch.size_bytes();
         if length == 0 {
             return result.map(|_| false);
@@ -78,9 +70,7 @@ impl<R: Read> Chunks<R> {
         if !length.is_multiple_of(CHUNK) {
             // The records of a chunk that was cut off are whole up to the cut.
             batch.cut = Some(length % CHUNK);
-            batch
-                .bytes
-                .resize(HEADER + length.next_multiple_of(CHUNK), 0);
+            batch.bytes.resize(HEADER + length.next_multiple_of(CHUNK), 0);
         }
         self.next += (batch.size_bytes() / CHUNK) as u64;
         Ok(true)
@@ -88,15 +78,9 @@ impl<R: Read> Chunks<R> {
 
     fn read_header(&mut self) -> io::Result<()> {
         let mut head = Vec::with_capacity(HEADER);
-        self.reader
-            .by_ref()
-            .take(HEADER as u64)
-            .read_to_end(&mut head)?;
+        self.reader.by_ref().take(HEADER as u64).read_to_end(&mut head)?;
         if !head.starts_with(b"ElfFile\0") {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "input is not a Windows event log",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "input is not a Windows event log"));
         }
         self.started = true;
         Ok(())
@@ -176,27 +160,17 @@ pub fn decode(batch: &Batch, mut each: impl FnMut(Item<'_>)) {
 /// The chunks that hold anything, in the order in which the library walks them: from the one with the lowest record
 /// number to the end, then from the beginning (a full log overwrites its oldest chunk).
 fn order(batch: &Batch) -> Vec<usize> {
-    let chunks: Vec<&[u8]> = batch
-        .bytes
-        .get(HEADER..)
-        .unwrap_or_default()
-        .chunks_exact(CHUNK)
-        .collect();
+    let chunks: Vec<&[u8]> = batch.bytes.get(HEADER..).unwrap_or_default().chunks_exact(CHUNK).collect();
     let field = |chunk: &[u8], at: usize| {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&chunk[at..at + 8]);
         u64::from_le_bytes(bytes)
     };
     let oldest = (0..chunks.len())
-        .filter(|&at| {
-            chunks[at].starts_with(b"ElfChnk\0") && field(chunks[at], 24) <= field(chunks[at], 32)
-        })
+        .filter(|&at| chunks[at].starts_with(b"ElfChnk\0") && field(chunks[at], 24) <= field(chunks[at], 32))
         .min_by_key(|&at| field(chunks[at], 24))
         .unwrap_or(0);
-    (oldest..chunks.len())
-        .chain(0..oldest)
-        .filter(|&at| chunks[at].iter().any(|&b| b != 0))
-        .collect()
+    (oldest..chunks.len()).chain(0..oldest).filter(|&at| chunks[at].iter().any(|&b| b != 0)).collect()
 }
 
 fn number(order: &[usize], given: usize) -> u64 {
@@ -214,26 +188,18 @@ fn decode_alone(batch: &Batch, index: usize, each: &mut impl FnMut(Item<'_>)) {
         parser.chunks_json_bytes(false).next()
     });
     match rendered {
-        Some(rendered) => rendered
-            .iter()
-            .for_each(|rendered| give(rendered, chunk, each)),
+        Some(rendered) => rendered.iter().for_each(|rendered| give(rendered, chunk, each)),
         None => failed(chunk, each),
     }
 }
 
 fn failed(chunk: u64, each: &mut impl FnMut(Item<'_>)) {
-    each(Item::Damage(Damage {
-        record_id: 0,
-        chunk,
-        reason: "chunk makes its decoder fail".to_owned(),
-    }));
+    each(Item::Damage(Damage { record_id: 0, chunk, reason: "chunk makes its decoder fail".to_owned() }));
 }
 
 /// The library's parser over a header and chunks.
 fn parser(bytes: &[u8]) -> ::evtx::err::Result<EvtxParser<Cursor<&[u8]>>> {
-    let settings = ParserSettings::new()
-        .indent(false)
-        .separate_json_attributes(false);
+    let settings = ParserSettings::new().indent(false).separate_json_attributes(false);
     Ok(EvtxParser::from_read_seek(Cursor::new(bytes))?.with_configuration(settings))
 }
 
@@ -253,11 +219,7 @@ fn give(rendered: &RenderedChunk, chunk: u64, each: &mut impl FnMut(Item<'_>)) {
                 ::evtx::err::EvtxError::FailedToParseRecord { record_id, .. } => *record_id,
                 _ => 0,
             };
-            each(Item::Damage(Damage {
-                record_id,
-                chunk,
-                reason: error.to_string(),
-            }));
+            each(Item::Damage(Damage { record_id, chunk, reason: error.to_string() }));
         }
     }
 }

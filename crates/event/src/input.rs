@@ -24,9 +24,7 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 #[non_exhaustive]
 pub enum InputError {
     /// An archive or a compression that is not read.
-    #[error(
-        "input is {0}, which is not read; unpack it first (plain, gzip and zstd files are read)"
-    )]
+    #[error("input is {0}, which is not read; unpack it first (plain, gzip and zstd files are read)")]
     Unsupported(&'static str),
     /// Decompression reached the cap.
     #[error("input decompresses to more than {0} bytes, the rest is not read")]
@@ -48,22 +46,15 @@ enum Compression {
 /// [`io::ErrorKind::Unsupported`] with an [`InputError::Unsupported`] inside for archives and other compressions, and
 /// errors of `reader`. Reading fails with [`io::ErrorKind::InvalidData`] and [`InputError::TooLarge`] inside once
 /// compressed input has given `most_bytes`.
-pub fn open<'a>(
-    mut reader: impl Read + Send + 'a,
-    most_bytes: u64,
-) -> io::Result<Box<dyn Read + Send + 'a>> {
+pub fn open<'a>(mut reader: impl Read + Send + 'a, most_bytes: u64) -> io::Result<Box<dyn Read + Send + 'a>> {
     let mut head = Vec::with_capacity(8);
     reader.by_ref().take(8).read_to_end(&mut head)?;
-    let compression =
-        compression(&head).map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
+    let compression = compression(&head).map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
     let whole = Cursor::new(head).chain(reader);
     let plain: Box<dyn Read + Send + 'a> = match compression {
         Compression::None => Box::new(whole),
         Compression::Gzip => {
-            let gzip = flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(
-                128 << 10,
-                whole,
-            ));
+            let gzip = flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(128 << 10, whole));
             Box::new(Capped::new(gzip, most_bytes))
         }
         Compression::Zstd => {
@@ -85,10 +76,7 @@ fn compression(head: &[u8]) -> Result<Compression, InputError> {
         (b"Rar!\x1a\x07", "a rar archive"),
         (b"\x04\x22\x4d\x18", "compressed with lz4"),
     ];
-    if let Some((_, name)) = unsupported
-        .iter()
-        .find(|(magic, _)| head.starts_with(magic))
-    {
+    if let Some((_, name)) = unsupported.iter().find(|(magic, _)| head.starts_with(magic)) {
         return Err(InputError::Unsupported(name));
     }
     let skippable = head.len() >= 4 && head[0] & 0xf0 == 0x50 && head[1..4] == [0x2a, 0x4d, 0x18];
@@ -110,27 +98,18 @@ struct Capped<R> {
 
 impl<R> Capped<R> {
     fn new(inner: R, most: u64) -> Self {
-        Self {
-            inner,
-            most,
-            left: most,
-        }
+        Self { inner, most, left: most }
     }
 }
 
 impl<R: Read> Read for Capped<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = buffer
-            .len()
-            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         if wanted == 0 && !buffer.is_empty() {
             // Only an input that ends exactly here is whole.
             return match self.inner.read(&mut [0])? {
                 0 => Ok(0),
-                _ => Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    InputError::TooLarge(self.most),
-                )),
+                _ => Err(io::Error::new(io::ErrorKind::InvalidData, InputError::TooLarge(self.most))),
             };
         }
         let count = self.inner.read(&mut buffer[..wanted])?;
@@ -177,14 +156,7 @@ fn is_array(text: &[u8]) -> bool {
     let inner = text.get(1..).unwrap_or_default().trim_ascii_start();
     match inner.first() {
         Some(b'{') => true,
-        Some(b'[') => {
-            inner
-                .get(1..)
-                .unwrap_or_default()
-                .trim_ascii_start()
-                .first()
-                == Some(&b'{')
-        }
+        Some(b'[') => inner.get(1..).unwrap_or_default().trim_ascii_start().first() == Some(&b'{'),
         Some(b']') => inner.get(1..).unwrap_or_default().trim_ascii().is_empty(),
         _ => false,
     }
@@ -192,20 +164,14 @@ fn is_array(text: &[u8]) -> bool {
 
 /// `123 <34>...`
 pub(crate) fn is_counted(text: &[u8]) -> bool {
-    let digits = text
-        .iter()
-        .take(9)
-        .take_while(|b| b.is_ascii_digit())
-        .count();
+    let digits = text.iter().take(9).take_while(|b| b.is_ascii_digit()).count();
     (1..=8).contains(&digits)
         && text.get(digits..digits + 2) == Some(b" <")
         && text.get(digits + 2).is_some_and(u8::is_ascii_digit)
 }
 
 fn has_extension(file_name: Option<&str>, extension: &str) -> bool {
-    file_name
-        .and_then(|name| name.rsplit_once('.'))
-        .is_some_and(|(_, found)| found.eq_ignore_ascii_case(extension))
+    file_name.and_then(|name| name.rsplit_once('.')).is_some_and(|(_, found)| found.eq_ignore_ascii_case(extension))
 }
 
 #[cfg(test)]
@@ -231,11 +197,8 @@ mod tests {
     #[test]
     fn opens_plain_gzip_and_zstd() {
         let twice = [gzip(b"one\n"), gzip(b"two\n")].concat();
-        let frames = [
-            zstd::encode_all(&b"one\n"[..], 1).unwrap(),
-            zstd::encode_all(&b"two\n"[..], 1).unwrap(),
-        ]
-        .concat();
+        let frames =
+            [zstd::encode_all(&b"one\n"[..], 1).unwrap(), zstd::encode_all(&b"two\n"[..], 1).unwrap()].concat();
         for bytes in [b"one\ntwo\n".as_slice(), &twice, &frames] {
             let (text, error) = read(bytes, 8);
             assert_eq!(text, b"one\ntwo\n");
@@ -262,19 +225,13 @@ mod tests {
         assert_eq!(got.len(), 1_000);
         let error = error.unwrap();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        assert_eq!(
-            error.get_ref().unwrap().downcast_ref(),
-            Some(&InputError::TooLarge(1_000))
-        );
+        assert_eq!(error.get_ref().unwrap().downcast_ref(), Some(&InputError::TooLarge(1_000)));
     }
 
     #[test]
     fn says_what_it_does_not_read() {
         for bytes in [b"PK\x03\x04....".as_slice(), b"BZh91AY", b"\xfd7zXZ\0\0\0"] {
-            assert_eq!(
-                read(bytes, 10).1.unwrap().kind(),
-                io::ErrorKind::Unsupported
-            );
+            assert_eq!(read(bytes, 10).1.unwrap().kind(), io::ErrorKind::Unsupported);
         }
     }
 
@@ -287,10 +244,7 @@ mod tests {
             (b"  {\"a\":{\"b\":[1,2]}}", Format::JsonLines),
             (b"{\n  \"a\": 1\n}\n", Format::JsonDocument),
             (b"{\"Records\":[{\"a\":1}]}", Format::JsonDocument),
-            (
-                b"{\"nextLink\":\"x\",\"value\":[{\"a\":1},",
-                Format::JsonDocument,
-            ),
+            (b"{\"nextLink\":\"x\",\"value\":[{\"a\":1},", Format::JsonDocument),
             (b"{\"a\":1}{\"a\":2}", Format::JsonDocument),
             (b"[{\"a\":1}]", Format::JsonDocument),
             (b"[\n\n {\"a\":1}]", Format::JsonDocument),
@@ -301,12 +255,7 @@ mod tests {
             (b"Nov 21 10:00:00 host sshd: x", any),
             (b"", any),
         ] {
-            assert_eq!(
-                recognise(bytes, None),
-                want,
-                "{}",
-                String::from_utf8_lossy(bytes)
-            );
+            assert_eq!(recognise(bytes, None), want, "{}", String::from_utf8_lossy(bytes));
         }
         assert_eq!(recognise(b"", Some("Security.EVTX")), Format::Evtx);
     }

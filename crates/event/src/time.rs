@@ -151,10 +151,7 @@ fn digits(bytes: &[u8], at: usize, count: usize) -> Option<i64> {
     bytes
         .get(at..at + count)?
         .iter()
-        .try_fold(0, |value, byte| {
-            byte.is_ascii_digit()
-                .then(|| value * 10 + i64::from(byte - b'0'))
-        })
+        .try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
 }
 
 /// Days from 1970-01-01 to a day of the proleptic Gregorian calendar; `None` when there is no such day.
@@ -199,10 +196,7 @@ fn year_of(nanos: i64) -> i64 {
 
 /// One time out of its parts; `None` when it does not fit nanoseconds in an `i64`.
 fn join(days: i64, clock: Clock, offset_seconds: i64) -> Option<i64> {
-    days.checked_mul(DAY)?
-        .checked_sub(offset_seconds)?
-        .checked_mul(SECOND)?
-        .checked_add(clock)
+    days.checked_mul(DAY)?.checked_sub(offset_seconds)?.checked_mul(SECOND)?.checked_add(clock)
 }
 
 /// Removes one pair of brackets or quotes around the text.
@@ -220,11 +214,7 @@ fn epoch(bytes: &[u8]) -> Option<i64> {
         return None;
     }
     let value = digits(bytes, 0, whole.min(18))?;
-    let value = if whole == 19 {
-        value.checked_mul(10)?.checked_add(digits(bytes, 18, 1)?)?
-    } else {
-        value
-    };
+    let value = if whole == 19 { value.checked_mul(10)?.checked_add(digits(bytes, 18, 1)?)? } else { value };
     let nanos = match bytes.get(whole) {
         None => 0,
         Some(b'.' | b',') => {
@@ -245,33 +235,21 @@ fn epoch(bytes: &[u8]) -> Option<i64> {
         260_000_000_000_000_000.. => (1, 0),
         _ => return None,
     };
-    (value - base * (SECOND / unit))
-        .checked_mul(unit)?
-        .checked_add(nanos / (SECOND / unit))
+    (value - base * (SECOND / unit)).checked_mul(unit)?.checked_add(nanos / (SECOND / unit))
 }
 
 /// `/Date(1600000000000)/`, with or without an offset, which says nothing about the instant.
 fn json_date(bytes: &[u8]) -> Option<i64> {
-    let inner = bytes
-        .strip_prefix(b"/Date(")
-        .or_else(|| bytes.strip_prefix(b"\\/Date("))?;
+    let inner = bytes.strip_prefix(b"/Date(").or_else(|| bytes.strip_prefix(b"\\/Date("))?;
     let sign = if inner.first() == Some(&b'-') { -1 } else { 1 };
     let from = usize::from(sign < 0);
-    let count = inner
-        .get(from..)?
-        .iter()
-        .take_while(|b| b.is_ascii_digit())
-        .count();
+    let count = inner.get(from..)?.iter().take_while(|b| b.is_ascii_digit()).count();
     if count == 0 || count > 15 {
         return None;
     }
     let rest = inner.get(from + count..)?;
     let closed = rest.ends_with(b")/") || rest.ends_with(b")\\/");
-    closed.then(|| {
-        digits(inner, from, count)?
-            .checked_mul(sign)?
-            .checked_mul(1_000_000)
-    })?
+    closed.then(|| digits(inner, from, count)?.checked_mul(sign)?.checked_mul(1_000_000))?
 }
 
 /// `10/Oct/2000:13:55:36 -0700`
@@ -400,11 +378,7 @@ impl Words {
     }
 
     fn in_year(&self, year: i64) -> Option<i64> {
-        join(
-            days(year, self.month?, self.day?)?,
-            self.clock_of_day()?,
-            self.offset.unwrap_or(0),
-        )
+        join(days(year, self.month?, self.day?)?, self.clock_of_day()?, self.offset.unwrap_or(0))
     }
 
     fn clock_of_day(&self) -> Option<Clock> {
@@ -426,18 +400,13 @@ impl Words {
         }
         let latest = reference_ns.saturating_add(DAY * SECOND);
         let year = year_of(latest);
-        (0..=8)
-            .filter_map(|back| self.in_year(year - back))
-            .find(|&time| time <= latest)
+        (0..=8).filter_map(|back| self.in_year(year - back)).find(|&time| time <= latest)
     }
 }
 
 /// The words of a time, at most twelve.
 fn tokens(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes
-        .split(|b| matches!(b, b' ' | b',' | b'\t'))
-        .filter(|word| !word.is_empty())
-        .take(12)
+    bytes.split(|b| matches!(b, b' ' | b',' | b'\t')).filter(|word| !word.is_empty()).take(12)
 }
 
 fn words(bytes: &[u8]) -> Option<Words> {
@@ -492,32 +461,18 @@ fn month(word: &[u8]) -> Option<i64> {
         b"november",
         b"december",
     ];
-    (1..)
-        .zip(NAMES)
-        .find(|(_, name)| shortens(name, word))
-        .map(|(number, _)| number)
+    (1..).zip(NAMES).find(|(_, name)| shortens(name, word)).map(|(number, _)| number)
 }
 
 fn is_weekday(word: &[u8]) -> bool {
-    const NAMES: [&[u8]; 7] = [
-        b"monday",
-        b"tuesday",
-        b"wednesday",
-        b"thursday",
-        b"friday",
-        b"saturday",
-        b"sunday",
-    ];
+    const NAMES: [&[u8]; 7] = [b"monday", b"tuesday", b"wednesday", b"thursday", b"friday", b"saturday", b"sunday"];
     NAMES.iter().any(|name| shortens(name, word))
 }
 
 /// Whether `word` is `name` or its beginning of three letters or more.
 fn shortens(name: &[u8], word: &[u8]) -> bool {
     let word = word.strip_suffix(b".").unwrap_or(word);
-    word.len() >= 3
-        && name
-            .get(..word.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(word))
+    word.len() >= 3 && name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -536,14 +491,8 @@ mod tests {
             ("2020-10-23T21:57:29.192Z", "2020-10-23T21:57:29.192Z"),
             ("2020-10-23 21:57:29.192", "2020-10-23T21:57:29.192Z"),
             ("2020-10-23 21:57:29,192", "2020-10-23T21:57:29.192Z"),
-            (
-                "2020-10-23T21:57:29.1234567Z",
-                "2020-10-23T21:57:29.1234567Z",
-            ),
-            (
-                "2020-10-23T21:57:29.123456789012Z",
-                "2020-10-23T21:57:29.123456789Z",
-            ),
+            ("2020-10-23T21:57:29.1234567Z", "2020-10-23T21:57:29.1234567Z"),
+            ("2020-10-23T21:57:29.123456789012Z", "2020-10-23T21:57:29.123456789Z"),
             ("2020-10-23t21:57:29z", "2020-10-23T21:57:29Z"),
             ("2020-10-23T21:57:29+07:00", "2020-10-23T14:57:29Z"),
             ("2020-10-23T21:57:29-0330", "2020-10-24T01:27:29Z"),
@@ -603,14 +552,8 @@ mod tests {
         assert_eq!(parse("1600000000123456000"), Some(want));
         assert_eq!(parse("1600000000"), Some(at("2020-09-13T12:26:40Z")));
         assert_eq!(parse("132444736001234560"), Some(want));
-        assert_eq!(
-            parse("/Date(1600000000123)/"),
-            Some(at("2020-09-13T12:26:40.123Z"))
-        );
-        assert_eq!(
-            parse("/Date(1600000000123+0200)/"),
-            Some(at("2020-09-13T12:26:40.123Z"))
-        );
+        assert_eq!(parse("/Date(1600000000123)/"), Some(at("2020-09-13T12:26:40.123Z")));
+        assert_eq!(parse("/Date(1600000000123+0200)/"), Some(at("2020-09-13T12:26:40.123Z")));
     }
 
     #[test]
@@ -621,14 +564,8 @@ mod tests {
             ("Mon Aug 10 09:26:47 2020", "2020-08-10T09:26:47Z"),
             ("Mon Aug 10 09:26:47 UTC 2020", "2020-08-10T09:26:47Z"),
             ("Mon, 10 Aug 2020 09:26:47 +0200", "2020-08-10T07:26:47Z"),
-            (
-                "Mon, 10 Aug 2020 09:26:47 +0200 (CEST)",
-                "2020-08-10T07:26:47Z",
-            ),
-            (
-                "Fri Oct 08 17:08:41.203277 2021",
-                "2021-10-08T17:08:41.203277Z",
-            ),
+            ("Mon, 10 Aug 2020 09:26:47 +0200 (CEST)", "2020-08-10T07:26:47Z"),
+            ("Fri Oct 08 17:08:41.203277 2021", "2021-10-08T17:08:41.203277Z"),
             ("Sep 03 2020 14:54:59 GMT", "2020-09-03T14:54:59Z"),
             ("10-Aug-2020 09:26:47.336", "2020-08-10T09:26:47.336Z"),
             ("Aug 10, 2020 9:26:47 PM", "2020-08-10T21:26:47Z"),
@@ -647,21 +584,12 @@ mod tests {
         assert_eq!(near("Nov 21 10:00:00"), Some(at("2026-11-21T10:00:00Z")));
         assert_eq!(near("Nov 22 11:59:59"), Some(at("2026-11-22T11:59:59Z")));
         assert_eq!(near("Nov 22 12:00:01"), Some(at("2025-11-22T12:00:01Z")));
-        assert_eq!(
-            near("Jan  1 01:01:00.25"),
-            Some(at("2026-01-01T01:01:00.25Z"))
-        );
+        assert_eq!(near("Jan  1 01:01:00.25"), Some(at("2026-01-01T01:01:00.25Z")));
         assert_eq!(near("Feb 29 00:00:00"), Some(at("2024-02-29T00:00:00Z")));
         assert_eq!(near("Feb 30 00:00:00"), None);
-        assert_eq!(
-            near("2020-10-23T21:57:29Z"),
-            Some(at("2020-10-23T21:57:29Z"))
-        );
+        assert_eq!(near("2020-10-23T21:57:29Z"), Some(at("2020-10-23T21:57:29Z")));
         let new_year = at("2026-12-31T20:00:00Z");
-        assert_eq!(
-            parse_near("Jan 1 01:00:00", new_year),
-            Some(at("2027-01-01T01:00:00Z"))
-        );
+        assert_eq!(parse_near("Jan 1 01:00:00", new_year), Some(at("2027-01-01T01:00:00Z")));
     }
 
     proptest! {

@@ -16,8 +16,7 @@ fn rules() -> Vec<(PathBuf, SigmaCollection)> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "yml"))
         .map(|path| {
             let text = fs::read_to_string(&path).expect("a rule file is text");
-            let parsed = parse_sigma_yaml(&text)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let parsed = parse_sigma_yaml(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             (path, parsed)
         })
         .collect()
@@ -41,27 +40,14 @@ fn every_rule_parses() {
     let rules = rules();
     assert!(rules.len() >= 25, "{} rules", rules.len());
     for (path, parsed) in rules {
-        assert!(
-            !parsed.has_errors(),
-            "{}: {:?}",
-            path.display(),
-            parsed.errors
-        );
+        assert!(!parsed.has_errors(), "{}: {:?}", path.display(), parsed.errors);
         let documents = parsed.rules.len() + parsed.correlations.len() + parsed.filters.len();
         assert_eq!(documents, 1, "{}", path.display());
         for rule in parsed.rules {
             assert!(rule.level.is_some(), "{}: no level", path.display());
             assert!(!rule.tags.is_empty(), "{}: no tags", path.display());
-            assert!(
-                !rule.falsepositives.is_empty(),
-                "{}: no false positives",
-                path.display()
-            );
-            assert!(
-                rule.description.is_some(),
-                "{}: no description",
-                path.display()
-            );
+            assert!(!rule.falsepositives.is_empty(), "{}: no false positives", path.display());
+            assert!(rule.description.is_some(), "{}: no description", path.display());
         }
     }
 }
@@ -86,16 +72,8 @@ fn expected_findings_name_rules_and_files_that_exist() {
         let [id, file, position, _title] = columns.as_slice() else {
             panic!("line {}: not four columns: {line}", index + 1);
         };
-        assert!(
-            ids.contains(*id),
-            "line {}: no rule has the id {id}",
-            index + 1
-        );
-        assert!(
-            content().join("events").join(file).is_file(),
-            "line {}: no file {file}",
-            index + 1
-        );
+        assert!(ids.contains(*id), "line {}: no rule has the id {id}", index + 1);
+        assert!(content().join("events").join(file).is_file(), "line {}: no file {file}", index + 1);
         assert!(position.parse::<u64>().unwrap() > 0, "line {}", index + 1);
         rows += 1;
     }

@@ -25,14 +25,8 @@ fn main() -> ExitCode {
 fn plan() -> Result<Plan> {
     let mut arguments = std::env::args().skip(1);
     let iterations = match arguments.next() {
-        Some(text) => text
-            .parse()
-            .with_context(|| format!("'{text}' is not a number of iterations"))?,
+        Some(text) => text.parse().with_context(|| format!("'{text}' is not a number of iterations"))?,
         None => ITERATIONS,
     };
-    Ok(Plan {
-        iterations,
-        only: arguments.next(),
-        crashes: PathBuf::from("target/fuzz-crashes"),
-    })
+    Ok(Plan { iterations, only: arguments.next(), crashes: PathBuf::from("target/fuzz-crashes") })
 }

@@ -41,10 +41,7 @@ const COMMANDS: &[CommandHelp] = &[
             "Khiên: finds signs of attacks in logs with Sigma rules",
         ],
         usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
-        after: [
-            "Xem thêm: khien <LỆNH> --help",
-            "See also: khien <COMMAND> --help",
-        ],
+        after: ["Xem thêm: khien <LỆNH> --help", "See also: khien <COMMAND> --help"],
     },
     CommandHelp {
         path: "khien detect",
@@ -52,10 +49,7 @@ const COMMANDS: &[CommandHelp] = &[
             "Chạy luật Sigma và chỉ dấu tấn công trên tệp log, in ra các phát hiện",
             "Runs Sigma rules and indicators over log files and prints findings",
         ],
-        usage: [
-            "--rules <ĐƯỜNG_DẪN>... [TÙY CHỌN] [--] <ĐẦU_VÀO>...",
-            "--rules <PATH>... [OPTIONS] [--] <INPUT>...",
-        ],
+        usage: ["--rules <ĐƯỜNG_DẪN>... [TÙY CHỌN] [--] <ĐẦU_VÀO>...", "--rules <PATH>... [OPTIONS] [--] <INPUT>..."],
         after: [
             "Ví dụ:\n  khien detect nhat-ky/ --rules luat/\n  khien detect '**/*.evtx' --rules sigma.pack --level high --fail-on critical\n  zcat eve.json.gz | khien detect - --format eve --rules luat/ --output ndjson",
             "Examples:\n  khien detect logs/ --rules rules/\n  khien detect '**/*.evtx' --rules sigma.pack --level high --fail-on critical\n  zcat eve.json.gz | khien detect - --format eve --rules rules/ --output ndjson",
@@ -63,10 +57,7 @@ const COMMANDS: &[CommandHelp] = &[
     },
     CommandHelp {
         path: "khien rules",
-        about: [
-            "Kiểm tra, liệt kê, đóng gói và giải thích luật",
-            "Checks, lists, packs and explains rules",
-        ],
+        about: ["Kiểm tra, liệt kê, đóng gói và giải thích luật", "Checks, lists, packs and explains rules"],
         usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
         after: ["", ""],
     },
@@ -97,10 +88,7 @@ const COMMANDS: &[CommandHelp] = &[
             "Đóng gói một thư mục hoặc tệp zip luật (như SigmaHQ) thành gói nạp tức thì",
             "Packs a folder or zip of rules (such as SigmaHQ's) into a file that loads in an instant",
         ],
-        usage: [
-            "[TÙY CHỌN] --output <GÓI> <ĐƯỜNG_DẪN>...",
-            "[OPTIONS] --output <PACK> <PATH>...",
-        ],
+        usage: ["[TÙY CHỌN] --output <GÓI> <ĐƯỜNG_DẪN>...", "[OPTIONS] --output <PACK> <PATH>..."],
         after: ["", ""],
     },
     CommandHelp {
@@ -130,12 +118,7 @@ const fn argument(
     value: [&'static str; 2],
     help: [&'static str; 2],
 ) -> ArgumentHelp {
-    ArgumentHelp {
-        command,
-        id,
-        value,
-        help,
-    }
+    ArgumentHelp { command, id, value, help }
 }
 
 const ARGUMENTS: &[ArgumentHelp] = &[
@@ -163,10 +146,7 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         "*",
         "rules",
         PATH,
-        [
-            "Luật Sigma: tệp, thư mục, zip hoặc gói đã đóng",
-            "Sigma rules: files, folders, zip archives or packs",
-        ],
+        ["Luật Sigma: tệp, thư mục, zip hoặc gói đã đóng", "Sigma rules: files, folders, zip archives or packs"],
     ),
     argument(
         "*",
@@ -199,10 +179,7 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         "*",
         "placeholders",
         FILE,
-        [
-            "Giá trị cho %tên% trong luật có |expand",
-            "Values for the %names% of rules with |expand",
-        ],
+        ["Giá trị cho %tên% trong luật có |expand", "Values for the %names% of rules with |expand"],
     ),
     argument(
         "detect",
@@ -249,20 +226,12 @@ const ARGUMENTS: &[ArgumentHelp] = &[
             "Exit with code 3 when a file is unreadable, a record malformed or a rule unusable",
         ],
     ),
-    argument(
-        "check",
-        "strict",
-        SWITCH,
-        ["Coi cảnh báo như lỗi", "Take warnings for errors"],
-    ),
+    argument("check", "strict", SWITCH, ["Coi cảnh báo như lỗi", "Take warnings for errors"]),
     argument(
         "import",
         "strict",
         SWITCH,
-        [
-            "Không tạo gói khi có luật không dùng được",
-            "Make no pack when a rule cannot be used",
-        ],
+        ["Không tạo gói khi có luật không dùng được", "Make no pack when a rule cannot be used"],
     ),
     argument(
         "detect",
@@ -277,19 +246,13 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         "*",
         "position",
         NUMBER,
-        [
-            "Chỉ giải thích sự kiện ở dòng hoặc bản ghi số này",
-            "Explain only the event at this line or record number",
-        ],
+        ["Chỉ giải thích sự kiện ở dòng hoặc bản ghi số này", "Explain only the event at this line or record number"],
     ),
     argument(
         "detect",
         "max_malformed_reported",
         NUMBER,
-        [
-            "Số bản ghi hỏng được nêu rõ [mặc định: 5]",
-            "How many malformed records to describe [default: 5]",
-        ],
+        ["Số bản ghi hỏng được nêu rõ [mặc định: 5]", "How many malformed records to describe [default: 5]"],
     ),
     argument(
         "list",
@@ -313,17 +276,9 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         "detect",
         "summary_json",
         FILE,
-        [
-            "Ghi bản tổng kết dạng JSON vào tệp này",
-            "Write the summary as JSON to this file",
-        ],
+        ["Ghi bản tổng kết dạng JSON vào tệp này", "Write the summary as JSON to this file"],
     ),
-    argument(
-        "detect",
-        "no_progress",
-        SWITCH,
-        ["Không hiện thanh tiến độ", "Show no progress bar"],
-    ),
+    argument("detect", "no_progress", SWITCH, ["Không hiện thanh tiến độ", "Show no progress bar"]),
     argument(
         "detect",
         "input",
@@ -337,40 +292,21 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         "explain",
         "input",
         ["ĐẦU_VÀO", "INPUT"],
-        [
-            "Tệp sự kiện để giải thích luật trên đó",
-            "Event files to explain the rule on",
-        ],
+        ["Tệp sự kiện để giải thích luật trên đó", "Event files to explain the rule on"],
     ),
-    argument(
-        "explain",
-        "rule",
-        ["MÃ_LUẬT", "RULE_ID"],
-        ["Mã (id) của luật", "Id of the rule"],
-    ),
+    argument("explain", "rule", ["MÃ_LUẬT", "RULE_ID"], ["Mã (id) của luật", "Id of the rule"]),
     argument(
         "*",
         "path",
         PATH,
-        [
-            "Luật Sigma: tệp, thư mục, zip hoặc gói đã đóng",
-            "Sigma rules: files, folders, zip archives or packs",
-        ],
+        ["Luật Sigma: tệp, thư mục, zip hoặc gói đã đóng", "Sigma rules: files, folders, zip archives or packs"],
     ),
-    argument(
-        "import",
-        "output",
-        ["GÓI", "PACK"],
-        ["Tệp gói sẽ ghi", "The pack to write"],
-    ),
+    argument("import", "output", ["GÓI", "PACK"], ["Tệp gói sẽ ghi", "The pack to write"]),
     argument(
         "*",
         "output",
         ["ĐỊNH_DẠNG", "FORMAT"],
-        [
-            "Định dạng kết quả: text, json [mặc định: text]",
-            "Format of the result: text, json [default: text]",
-        ],
+        ["Định dạng kết quả: text, json [mặc định: text]", "Format of the result: text, json [default: text]"],
     ),
     argument(
         "list",
@@ -385,19 +321,13 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         "list",
         "status",
         ["TRẠNG_THÁI", "STATUS"],
-        [
-            "Chỉ luật có trạng thái này, như stable",
-            "Only rules with this status, such as stable",
-        ],
+        ["Chỉ luật có trạng thái này, như stable", "Only rules with this status, such as stable"],
     ),
     argument(
         "list",
         "search",
         ["TỪ", "WORDS"],
-        [
-            "Chỉ luật có các từ này trong mã hoặc tên",
-            "Only rules with these words in id or title",
-        ],
+        ["Chỉ luật có các từ này trong mã hoặc tên", "Only rules with these words in id or title"],
     ),
 ];
 
@@ -421,35 +351,18 @@ fn localise_at(command: Command, path: &str, text: Text) -> Command {
         .disable_version_flag(true)
         .disable_help_subcommand(true)
         .subcommand_help_heading(text.commands())
-        .arg(
-            Arg::new("help")
-                .short('h')
-                .long("help")
-                .action(ArgAction::Help),
-        );
+        .arg(Arg::new("help").short('h').long("help").action(ArgAction::Help));
     if is_root {
-        command = command.arg(
-            Arg::new("version")
-                .short('V')
-                .long("version")
-                .action(ArgAction::Version),
-        );
+        command = command.arg(Arg::new("version").short('V').long("version").action(ArgAction::Version));
     }
     command = describe(command, path, text);
     let mut order = 0;
     command = command.mut_args(|argument| {
         order += 1;
-        let order = if is_everywhere(&argument) {
-            LAST + order
-        } else {
-            order
-        };
+        let order = if is_everywhere(&argument) { LAST + order } else { order };
         describe_argument(argument, &name, text).display_order(order)
     });
-    let names: Vec<String> = command
-        .get_subcommands()
-        .map(|c| c.get_name().to_owned())
-        .collect();
+    let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
     for sub in names {
         let below = format!("{path} {sub}");
         command = command.mut_subcommand(sub, |c| localise_at(c, &below, text));
@@ -478,10 +391,7 @@ fn describe(command: Command, path: &str, text: Text) -> Command {
         .about(pick(help.about))
         .override_usage(format!("{path} {}", pick(help.usage)))
         .after_help(notes)
-        .help_template(format!(
-            "{{about}}\n\n{} {{usage}}\n\n{{all-args}}{{after-help}}\n",
-            text.usage()
-        ))
+        .help_template(format!("{{about}}\n\n{} {{usage}}\n\n{{all-args}}{{after-help}}\n", text.usage()))
 }
 
 fn describe_argument(argument: Arg, command: &str, text: Text) -> Arg {
@@ -499,10 +409,7 @@ fn describe_argument(argument: Arg, command: &str, text: Text) -> Arg {
         return described;
     }
     // Clap would say both in English; the help texts say them.
-    described
-        .value_name(pick(help.value))
-        .hide_default_value(true)
-        .hide_possible_values(true)
+    described.value_name(pick(help.value)).hide_default_value(true).hide_possible_values(true)
 }
 
 #[cfg(test)]
@@ -524,20 +431,13 @@ mod tests {
         walk(&Cli::command(), "khien", &mut |command, path| {
             let help = COMMANDS.iter().find(|c| c.path == path);
             let help = help.unwrap_or_else(|| panic!("no help for {path}"));
-            assert!(
-                help.about.iter().chain(&help.usage).all(|t| !t.is_empty()),
-                "{path}"
-            );
+            assert!(help.about.iter().chain(&help.usage).all(|t| !t.is_empty()), "{path}");
             for argument in command.get_arguments() {
                 let id = argument.get_id().as_str();
                 let help = of_argument(command.get_name(), id);
                 let help = help.unwrap_or_else(|| panic!("no help for {path} {id}"));
                 assert!(help.help.iter().all(|t| !t.is_empty()), "{path} {id}");
-                assert_eq!(
-                    help.value[0].is_empty(),
-                    help.value[1].is_empty(),
-                    "{path} {id}"
-                );
+                assert_eq!(help.value[0].is_empty(), help.value[1].is_empty(), "{path} {id}");
                 let takes_value = argument.get_action().takes_values();
                 assert_eq!(takes_value, !help.value[1].is_empty(), "{path} {id}");
             }
@@ -559,11 +459,7 @@ mod tests {
                 let help = of_argument(command.get_name(), id).unwrap();
                 for value in values {
                     for text in help.help {
-                        assert!(
-                            text.contains(value.get_name()),
-                            "{path} {id}: {}",
-                            value.get_name()
-                        );
+                        assert!(text.contains(value.get_name()), "{path} {id}: {}", value.get_name());
                     }
                 }
             }
@@ -590,13 +486,7 @@ mod tests {
     #[test]
     fn help_reads_well() {
         for (lang, language) in [(Lang::Vi, "vi"), (Lang::En, "en")] {
-            for path in [
-                &[][..],
-                &["detect"],
-                &["rules"],
-                &["rules", "check"],
-                &["rules", "explain"],
-            ] {
+            for path in [&[][..], &["detect"], &["rules"], &["rules", "check"], &["rules", "explain"]] {
                 let name = format!("help_{language}_{}", path.join("_"));
                 insta::assert_snapshot!(name, rendered(lang, path));
             }

@@ -6,9 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{
-    ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
-};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use khien_detect::rule::Level;
 use khien_event::taxonomy::LogSource;
 
@@ -21,12 +19,7 @@ pub use refused::Refused;
 
 /// `khien`
 #[derive(Parser, Debug)]
-#[command(
-    name = "khien",
-    version,
-    disable_help_flag = true,
-    disable_version_flag = true
-)]
+#[command(name = "khien", version, disable_help_flag = true, disable_version_flag = true)]
 #[command(disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
@@ -313,10 +306,7 @@ impl From<LevelArg> for Level {
 /// What to tell the person: a complaint, or the help that was asked for.
 pub fn parse(argv: &[OsString], text: Text) -> Result<Cli, Refused> {
     let command = help::localise(Cli::command(), text);
-    command
-        .try_get_matches_from(argv)
-        .and_then(|matches| from_matches(&matches, text))
-        .map_err(Refused)
+    command.try_get_matches_from(argv).and_then(|matches| from_matches(&matches, text)).map_err(Refused)
 }
 
 fn from_matches(matches: &ArgMatches, text: Text) -> Result<Cli, clap::Error> {
@@ -328,29 +318,14 @@ fn from_matches(matches: &ArgMatches, text: Text) -> Result<Cli, clap::Error> {
                 Some(("indicators", _)) => &mut detect.indicators,
                 _ => &mut detect.rules,
             };
-            give_back(
-                &mut detect.input,
-                swallower,
-                last.map_or(0, |(_, length)| length),
-            );
+            give_back(&mut detect.input, swallower, last.map_or(0, |(_, length)| length));
             if detect.input.is_empty() {
                 return Err(missing(text.0.pick("<ĐẦU_VÀO>", "<INPUT>")));
             }
         }
-        (
-            Command::Rules(Rules {
-                command: RulesCommand::Explain(explain),
-            }),
-            Some((_, rules)),
-        ) => {
-            let last = rules
-                .subcommand()
-                .and_then(|(_, below)| last_list(below, &["rules"]));
-            give_back(
-                &mut explain.input,
-                &mut explain.rules,
-                last.map_or(0, |(_, length)| length),
-            );
+        (Command::Rules(Rules { command: RulesCommand::Explain(explain) }), Some((_, rules))) => {
+            let last = rules.subcommand().and_then(|(_, below)| last_list(below, &["rules"]));
+            give_back(&mut explain.input, &mut explain.rules, last.map_or(0, |(_, length)| length));
         }
         _ => {}
     }
@@ -359,11 +334,7 @@ fn from_matches(matches: &ArgMatches, text: Text) -> Result<Cli, clap::Error> {
 
 /// The option among `ids` that was given last, and how many values it was given there.
 fn last_list<'a>(matches: &ArgMatches, ids: &[&'a str]) -> Option<(&'a str, usize)> {
-    let last = ids
-        .iter()
-        .filter_map(|id| Some((matches.indices_of(id)?.max()?, *id)))
-        .max()?
-        .1;
+    let last = ids.iter().filter_map(|id| Some((matches.indices_of(id)?.max()?, *id))).max()?.1;
     let values = matches.get_occurrences::<PathBuf>(last)?.next_back()?;
     Some((last, values.count()))
 }
@@ -381,10 +352,7 @@ fn give_back(input: &mut Vec<OsString>, list: &mut Vec<PathBuf>, length: usize) 
 
 fn missing(argument: &str) -> clap::Error {
     let mut error = clap::Error::new(ErrorKind::MissingRequiredArgument);
-    error.insert(
-        ContextKind::InvalidArg,
-        ContextValue::Strings(vec![argument.to_owned()]),
-    );
+    error.insert(ContextKind::InvalidArg, ContextValue::Strings(vec![argument.to_owned()]));
     error
 }
 
@@ -428,11 +396,7 @@ mod tests {
     }
 
     fn detect(argv: &[&str]) -> Result<Box<Detect>, Refused> {
-        let argv: Vec<OsString> = ["khien", "detect"]
-            .iter()
-            .chain(argv)
-            .map(OsString::from)
-            .collect();
+        let argv: Vec<OsString> = ["khien", "detect"].iter().chain(argv).map(OsString::from).collect();
         match parse(&argv, Text(Lang::En))?.command {
             Command::Detect(detect) => Ok(detect),
             Command::Rules(_) => panic!("not detect"),
@@ -441,10 +405,7 @@ mod tests {
 
     fn rules_and_input(argv: &[&str]) -> String {
         let detect = detect(argv).unwrap();
-        format!(
-            "{:?} {:?} {:?}",
-            detect.rules, detect.indicators, detect.input
-        )
+        format!("{:?} {:?} {:?}", detect.rules, detect.indicators, detect.input)
     }
 
     #[test]

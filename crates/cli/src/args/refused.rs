@@ -36,21 +36,11 @@ impl Refused {
     pub fn complaint(&self, text: Text) -> String {
         let mut out = format!("{} {}\n", text.error(), self.reason(text));
         if let Some(values) = self.get(ContextKind::ValidValue) {
-            append(
-                &mut out,
-                format_args!("{} {}\n", text.hint(), text.usage_values(&values)),
-            );
+            append(&mut out, format_args!("{} {}\n", text.hint(), text.usage_values(&values)));
         }
-        let similar = [
-            ContextKind::SuggestedArg,
-            ContextKind::SuggestedSubcommand,
-            ContextKind::SuggestedValue,
-        ];
+        let similar = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
         if let Some(name) = similar.into_iter().find_map(|k| self.get(k)) {
-            append(
-                &mut out,
-                format_args!("{} {}\n", text.hint(), text.usage_similar(&name)),
-            );
+            append(&mut out, format_args!("{} {}\n", text.hint(), text.usage_similar(&name)));
         }
         out.push_str(text.help_hint());
         out.push('\n');
@@ -62,15 +52,11 @@ impl Refused {
         let value = self.get(ContextKind::InvalidValue).unwrap_or_default();
         match self.0.kind() {
             ErrorKind::UnknownArgument => text.usage_unknown_argument(&argument),
-            ErrorKind::InvalidSubcommand => text.usage_unknown_command(
-                &self.get(ContextKind::InvalidSubcommand).unwrap_or_default(),
-            ),
-            ErrorKind::InvalidValue | ErrorKind::NoEquals if value.is_empty() => {
-                text.usage_missing_value(&argument)
+            ErrorKind::InvalidSubcommand => {
+                text.usage_unknown_command(&self.get(ContextKind::InvalidSubcommand).unwrap_or_default())
             }
-            ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-                text.usage_bad_value(&value, &argument)
-            }
+            ErrorKind::InvalidValue | ErrorKind::NoEquals if value.is_empty() => text.usage_missing_value(&argument),
+            ErrorKind::InvalidValue | ErrorKind::ValueValidation => text.usage_bad_value(&value, &argument),
             ErrorKind::MissingRequiredArgument => text.usage_missing(&argument),
             ErrorKind::MissingSubcommand => text.usage_missing_subcommand().to_owned(),
             ErrorKind::ArgumentConflict => self.conflict(&argument, text),
@@ -115,34 +101,16 @@ mod tests {
 
     #[test]
     fn complaints_teach() {
-        let both = |argv: &[&str]| {
-            format!(
-                "{}---\n{}",
-                complaint(Lang::Vi, argv),
-                complaint(Lang::En, argv)
-            )
-        };
+        let both = |argv: &[&str]| format!("{}---\n{}", complaint(Lang::Vi, argv), complaint(Lang::En, argv));
         let all = [
             both(&["khien", "detect", "--rule", "r", "x"]),
             both(&["khien", "detekt"]),
             both(&["khien", "detect", "x"]),
-            both(&[
-                "khien", "detect", "--rules", "r", "--level", "hgh", "--", "x",
-            ]),
+            both(&["khien", "detect", "--rules", "r", "--level", "hgh", "--", "x"]),
             both(&["khien", "detect", "x", "--rules"]),
             both(&["khien", "detect", "--position", "3", "x", "--rules", "r"]),
-            both(&[
-                "khien",
-                "detect",
-                "x",
-                "--rules",
-                "r",
-                "--logsource",
-                "host=a\x1b[2J",
-            ]),
-            both(&[
-                "khien", "detect", "x", "--rules", "r", "--strict", "--strict",
-            ]),
+            both(&["khien", "detect", "x", "--rules", "r", "--logsource", "host=a\x1b[2J"]),
+            both(&["khien", "detect", "x", "--rules", "r", "--strict", "--strict"]),
             both(&["khien", "detect", "x", "--rules", "r", "--threads", "many"]),
         ];
         insta::assert_snapshot!("complaints", all.join("\n======\n"));

@@ -30,11 +30,7 @@ const EXPLAINED: usize = 10;
 ///
 /// # Errors
 /// What made going on impossible; a file or rule that cannot be used does not.
-pub fn command<E: Engine>(
-    engine: &E,
-    detect: &Detect,
-    console: &mut Console<'_>,
-) -> anyhow::Result<Exit> {
+pub fn command<E: Engine>(engine: &E, detect: &Detect, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let inputs = glob::expand(&detect.input, console.text);
     for problem in &inputs.problems {
@@ -63,11 +59,7 @@ pub fn command<E: Engine>(
     conclude(detect, &summary, console)
 }
 
-fn load<E: Engine>(
-    engine: &E,
-    detect: &Detect,
-    console: &Console<'_>,
-) -> anyhow::Result<Loaded<E::Rules>> {
+fn load<E: Engine>(engine: &E, detect: &Detect, console: &Console<'_>) -> anyhow::Result<Loaded<E::Rules>> {
     let request = LoadRequest {
         paths: glob::expand_paths(&detect.rules, console.text).map_err(anyhow::Error::msg)?,
         placeholders: detect.placeholders.clone(),
@@ -89,23 +81,13 @@ fn find<E: Engine>(
     inputs: &Inputs,
     console: &mut Console<'_>,
 ) -> anyhow::Result<Found> {
-    let output = detect.output.unwrap_or(if console.out_is_terminal {
-        Output::Table
-    } else {
-        Output::Ndjson
-    });
-    let shared = Shared {
-        files: inputs.list.iter().map(glob::Input::name).collect(),
-        techniques: Arc::new(NoTechniques),
-    };
+    let output = detect.output.unwrap_or(if console.out_is_terminal { Output::Table } else { Output::Ndjson });
+    let shared =
+        Shared { files: inputs.list.iter().map(glob::Input::name).collect(), techniques: Arc::new(NoTechniques) };
     let job = job(detect, inputs, console)?;
     let visible = console.err_is_terminal && !detect.no_progress;
-    let bar =
-        visible.then(|| progress::Progress::start(&inputs.list, job.meter.clone(), console.text));
-    let renders = Renders {
-        output,
-        shared: shared.clone(),
-    };
+    let bar = visible.then(|| progress::Progress::start(&inputs.list, job.meter.clone(), console.text));
+    let renders = Renders { output, shared: shared.clone() };
     let mut report = Report::start(output, &mut *console.out)?;
     let result = engine.detect(rules, &job, &renders, &mut report);
     // The bar goes before anything else is said, also when the run failed.
@@ -130,14 +112,9 @@ fn job(detect: &Detect, inputs: &Inputs, console: &Console<'_>) -> anyhow::Resul
     Ok(Job {
         inputs: inputs.list.clone(),
         format: detect.format,
-        threads: if detect.threads == 0 {
-            all()
-        } else {
-            detect.threads
-        },
+        threads: if detect.threads == 0 { all() } else { detect.threads },
         level: detect.level.into(),
-        indicators: glob::expand_paths(&detect.indicators, console.text)
-            .map_err(anyhow::Error::msg)?,
+        indicators: glob::expand_paths(&detect.indicators, console.text).map_err(anyhow::Error::msg)?,
         logsource: detect.logsource.clone(),
         malformed_reported: detect.max_malformed_reported,
         meter: Arc::new(Meter::default()),
@@ -153,14 +130,9 @@ fn conclude(detect: &Detect, summary: &Summary, console: &mut Console<'_>) -> an
     let shown = summary.render(console.err_look, console.text);
     console.tell(shown.trim_end());
     if let Some(path) = &detect.summary_json {
-        write_json(path, summary)
-            .with_context(|| console.text.cannot_write(&path.to_string_lossy()))?;
+        write_json(path, summary).with_context(|| console.text.cannot_write(&path.to_string_lossy()))?;
     }
-    Ok(exit(
-        detect.strict,
-        detect.fail_on.map(Level::from),
-        summary,
-    ))
+    Ok(exit(detect.strict, detect.fail_on.map(Level::from), summary))
 }
 
 fn write_json(path: &Path, summary: &Summary) -> anyhow::Result<()> {

@@ -26,10 +26,8 @@ impl Progress {
         let stop = Arc::new(AtomicBool::new(false));
         let bar = bar(total(inputs));
         let seen = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("progress".to_owned())
-            .spawn(move || draw(&bar, &meter, &seen, text))
-            .ok();
+        let thread =
+            std::thread::Builder::new().name("progress".to_owned()).spawn(move || draw(&bar, &meter, &seen, text)).ok();
         Self { stop, thread }
     }
 }
@@ -54,8 +52,7 @@ fn bar(total: Option<u64>) -> ProgressBar {
         Some(_) => "{bar:30} {percent:>3}% {bytes}/{total_bytes} · {wide_msg}",
         None => "{spinner} {bytes} · {wide_msg}",
     };
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = match total {
         Some(bytes) => ProgressBar::new(bytes),
         None => ProgressBar::new_spinner(),
@@ -77,11 +74,7 @@ fn draw(bar: &ProgressBar, meter: &Meter, stop: &AtomicBool, text: Text) {
 
 fn message(events: u64, findings: u64, elapsed: Duration, text: Text) -> String {
     let rate = events as f64 / elapsed.as_secs_f64().max(0.001);
-    text.progress(
-        &text.count(events),
-        &text.count(rate as u64),
-        &text.count(findings),
-    )
+    text.progress(&text.count(events), &text.count(rate as u64), &text.count(findings))
 }
 
 #[cfg(test)]
@@ -109,11 +102,7 @@ mod tests {
     fn the_bar_stops_when_dropped() {
         let meter = Arc::new(Meter::default());
         meter.add(1, 2, 3);
-        drop(Progress::start(
-            &[Input::Standard],
-            meter.clone(),
-            Text(Lang::En),
-        ));
+        drop(Progress::start(&[Input::Standard], meter.clone(), Text(Lang::En)));
         assert_eq!(meter.read(), (1, 2, 3));
     }
 }

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use khien_detect::rule::Rule;
 
-use crate::engine::{
-    Engine, ExplainJob, Explanation, Job, LoadRequest, Loaded, NewRender, RuleRow, Sink, Stats,
-};
+use crate::engine::{Engine, ExplainJob, Explanation, Job, LoadRequest, Loaded, NewRender, RuleRow, Sink, Stats};
 
 /// The engine that is linked into this binary.
 #[derive(Clone, Copy, Debug)]

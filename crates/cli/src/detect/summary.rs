@@ -46,27 +46,15 @@ impl Summary {
     pub fn render(&self, look: Look, text: Text) -> String {
         let mut out = format!("{}\n", look.strong(text.summary_title()));
         let mut row = |label: &str, value: &str| {
-            append(
-                &mut out,
-                format_args!("  {} {value}\n", safe::pad(label, LABEL_COLUMNS)),
-            );
+            append(&mut out, format_args!("  {} {value}\n", safe::pad(label, LABEL_COLUMNS)));
         };
         let stats = &self.stats;
         row(text.summary_files(), &self.files(text));
         row(text.summary_events(), &text.count(stats.events));
         if stats.malformed > 0 {
-            row(
-                text.summary_malformed(),
-                &look.bad(&text.count(stats.malformed)),
-            );
+            row(text.summary_malformed(), &look.bad(&text.count(stats.malformed)));
             for line in self.malformed(text) {
-                row(
-                    "",
-                    &look.faint(&safe::fit(
-                        &line,
-                        look.columns.saturating_sub(LABEL_COLUMNS + 3),
-                    )),
-                );
+                row("", &look.faint(&safe::fit(&line, look.columns.saturating_sub(LABEL_COLUMNS + 3))));
             }
         }
         if stats.unrecognised > 0 {
@@ -78,24 +66,16 @@ impl Summary {
         }
         row(text.summary_findings(), &self.findings(look, text));
         if let Some(c) = stats.correlation {
-            let value = text.summary_correlation_value(
-                &text.count(c.active),
-                &text.count(c.evicted),
-                &text.count(c.late),
-            );
+            let value =
+                text.summary_correlation_value(&text.count(c.active), &text.count(c.evicted), &text.count(c.late));
             row(text.summary_correlation(), &value);
         }
-        let time =
-            text.summary_time_value(&text.decimal(self.seconds, 2), &text.count(self.rate()));
+        let time = text.summary_time_value(&text.decimal(self.seconds, 2), &text.count(self.rate()));
         row(text.summary_time(), &time);
         if self.rules_unusable > 0 {
             append(
                 &mut out,
-                format_args!(
-                    "{} {}\n",
-                    text.hint(),
-                    text.unusable_rules(&text.count(self.rules_unusable))
-                ),
+                format_args!("{} {}\n", text.hint(), text.unusable_rules(&text.count(self.rules_unusable))),
             );
         }
         out
@@ -103,23 +83,12 @@ impl Summary {
 
     fn files(&self, text: Text) -> String {
         let failed = self.stats.files_failed.len() as u64;
-        text.summary_files_value(
-            &text.count(self.stats.files_read),
-            &text.count(failed),
-            &text.size(self.stats.bytes),
-        )
+        text.summary_files_value(&text.count(self.stats.files_read), &text.count(failed), &text.size(self.stats.bytes))
     }
 
     fn rules(&self, look: Look, text: Text) -> String {
-        let value = text.summary_rules_value(
-            &text.count(self.rules_used),
-            &text.count(self.rules_unusable),
-        );
-        if self.rules_unusable > 0 {
-            look.bad(&value)
-        } else {
-            value
-        }
+        let value = text.summary_rules_value(&text.count(self.rules_used), &text.count(self.rules_unusable));
+        if self.rules_unusable > 0 { look.bad(&value) } else { value }
     }
 
     /// The total, and how it divides among the levels.
@@ -130,21 +99,10 @@ impl Summary {
             .rev()
             .filter(|level| self.findings.of(**level) > 0)
             .map(|level| {
-                look.level(
-                    *level,
-                    &format!(
-                        "{} {}",
-                        text.count(self.findings.of(*level)),
-                        text.level(*level)
-                    ),
-                )
+                look.level(*level, &format!("{} {}", text.count(self.findings.of(*level)), text.level(*level)))
             })
             .collect();
-        if parts.is_empty() {
-            total
-        } else {
-            format!("{total} ({})", parts.join(", "))
-        }
+        if parts.is_empty() { total } else { format!("{total} ({})", parts.join(", ")) }
     }
 
     fn malformed(&self, text: Text) -> Vec<String> {
@@ -165,15 +123,8 @@ impl Summary {
 
     /// For programs. Members may be added.
     pub fn to_json(&self) -> Value {
-        let by_level: serde_json::Map<String, Value> = LEVELS
-            .iter()
-            .map(|level| {
-                (
-                    ndjson::level(*level).to_owned(),
-                    self.findings.of(*level).into(),
-                )
-            })
-            .collect();
+        let by_level: serde_json::Map<String, Value> =
+            LEVELS.iter().map(|level| (ndjson::level(*level).to_owned(), self.findings.of(*level).into())).collect();
         let stats = &self.stats;
         json!({
             "files": { "read": stats.files_read, "failed": stats.files_failed, "not_found": self.input_problems, "bytes": stats.bytes },
@@ -201,10 +152,7 @@ mod tests {
         Summary {
             stats: Stats {
                 files_read: 3,
-                files_failed: vec![FileFailure {
-                    file: "x.evtx".into(),
-                    reason: "denied".into(),
-                }],
+                files_failed: vec![FileFailure { file: "x.evtx".into(), reason: "denied".into() }],
                 bytes: 5_000_000,
                 events: 1_234_567,
                 malformed: 12,
@@ -215,11 +163,7 @@ mod tests {
                 }],
                 unrecognised: 2,
                 indicators: 1_000,
-                correlation: Some(CorrelationStats {
-                    active: 10,
-                    evicted: 0,
-                    late: 1,
-                }),
+                correlation: Some(CorrelationStats { active: 10, evicted: 0, late: 1 }),
             },
             rules_used: 2_858,
             rules_unusable: 1,
@@ -231,24 +175,14 @@ mod tests {
 
     #[test]
     fn it_tells_people() {
-        insta::assert_snapshot!(
-            "summary_vi",
-            summary().render(Look::plain(80), Text(Lang::Vi))
-        );
-        insta::assert_snapshot!(
-            "summary_en",
-            summary().render(Look::plain(80), Text(Lang::En))
-        );
+        insta::assert_snapshot!("summary_vi", summary().render(Look::plain(80), Text(Lang::Vi)));
+        insta::assert_snapshot!("summary_en", summary().render(Look::plain(80), Text(Lang::En)));
     }
 
     #[test]
     fn it_tells_only_what_there_is() {
         let quiet = Summary {
-            stats: Stats {
-                files_read: 1,
-                events: 5,
-                ..Stats::default()
-            },
+            stats: Stats { files_read: 1, events: 5, ..Stats::default() },
             rules_used: 1,
             rules_unusable: 0,
             findings: Counts::default(),
@@ -256,10 +190,7 @@ mod tests {
             seconds: 0.0,
         };
         assert!(!quiet.is_incomplete());
-        insta::assert_snapshot!(
-            "summary_quiet",
-            quiet.render(Look::plain(80), Text(Lang::Vi))
-        );
+        insta::assert_snapshot!("summary_quiet", quiet.render(Look::plain(80), Text(Lang::Vi)));
     }
 
     #[test]

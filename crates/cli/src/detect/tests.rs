@@ -6,9 +6,7 @@ use khien_event::taxonomy::LogSource;
 
 use super::*;
 use crate::args::{self, Command};
-use crate::engine::{
-    Explanation, FileFailure, MalformedSample, NewRender, Problem, RuleRow, Severity, Sink,
-};
+use crate::engine::{Explanation, FileFailure, MalformedSample, NewRender, Problem, RuleRow, Severity, Sink};
 use crate::glob::Input;
 use crate::output::{Block, Form, Place, sample};
 use crate::terminal::Look;
@@ -18,14 +16,8 @@ use crate::text::Text;
 struct Fake;
 
 fn rule() -> Rule {
-    let test = Test::Text(
-        vec![
-            TextPart::Any,
-            TextPart::Literal("bad".into()),
-            TextPart::Any,
-        ],
-        khien_detect::rule::Case::Fold,
-    );
+    let test =
+        Test::Text(vec![TextPart::Any, TextPart::Literal("bad".into()), TextPart::Any], khien_detect::rule::Case::Fold);
     Rule {
         id: "11111111-aaaa".into(),
         name: None,
@@ -39,21 +31,11 @@ fn rule() -> Rule {
         falsepositives: vec!["Tests".into()],
         fields: vec![],
         related: vec![],
-        logsource: LogSource {
-            product: Some("linux".into()),
-            ..LogSource::default()
-        },
-        origin: Origin {
-            file: "rules/bad.yml".into(),
-            line: 1,
-        },
+        logsource: LogSource { product: Some("linux".into()), ..LogSource::default() },
+        origin: Origin { file: "rules/bad.yml".into(), line: 1 },
         condition: Expr::Named(
             "selection".into(),
-            Box::new(Expr::Item(Item {
-                field: None,
-                link: Link::Any,
-                tests: vec![test],
-            })),
+            Box::new(Expr::Item(Item { field: None, link: Link::Any, tests: vec![test] })),
         ),
         reports: true,
     }
@@ -74,18 +56,13 @@ impl Engine for Fake {
         };
         let name = request.paths[0].to_string_lossy();
         let problems = match name.as_ref() {
-            "broken" => vec![
-                problem(Severity::Error, Some("did you mean |contains?")),
-                problem(Severity::Warning, None),
-            ],
+            "broken" => {
+                vec![problem(Severity::Error, Some("did you mean |contains?")), problem(Severity::Warning, None)]
+            }
             "warned" => vec![problem(Severity::Warning, None)],
             _ => vec![],
         };
-        Ok(Loaded {
-            rules: vec![rule()],
-            usable: 1,
-            problems,
-        })
+        Ok(Loaded { rules: vec![rule()], usable: 1, problems })
     }
 
     fn list(&self, rules: &Self::Rules) -> Vec<RuleRow> {
@@ -114,10 +91,7 @@ impl Engine for Fake {
             let bytes = match fs::read(path) {
                 Ok(bytes) => bytes,
                 Err(error) => {
-                    stats.files_failed.push(FileFailure {
-                        file: input.name(),
-                        reason: error.kind().to_string(),
-                    });
+                    stats.files_failed.push(FileFailure { file: input.name(), reason: error.kind().to_string() });
                     continue;
                 }
             };
@@ -137,14 +111,7 @@ impl Engine for Fake {
                     continue;
                 }
                 stats.events += 1;
-                render.finding(
-                    Place {
-                        file: file as u32,
-                        form: Form::Text,
-                    },
-                    &finding,
-                    &mut block,
-                );
+                render.finding(Place { file: file as u32, form: Form::Text }, &finding, &mut block);
             }
             sink.block(&mut block)?;
         }
@@ -157,8 +124,7 @@ impl Engine for Fake {
             position: job.position.unwrap_or(1),
             applies: false,
             matched: false,
-            lines: "✗ all of\n  ✓ Image\n      Image = a \u{1b}[2J\n    ✓ contains: a\n  ✗ User\n"
-                .into(),
+            lines: "✗ all of\n  ✓ Image\n      Image = a \u{1b}[2J\n    ✓ contains: a\n  ✗ User\n".into(),
             condition: serde_json::json!({ "holds": false }),
         }])
     }
@@ -170,11 +136,7 @@ fn run_in(lang: Lang, terminal: bool, argv: &[&str]) -> (String, String, Exit) {
     fs::write(folder.path().join("a.log"), "one\n=two").unwrap();
     fs::write(folder.path().join("b.log"), "bad \x1b[2J\nmalformed").unwrap();
     let root = folder.path().to_string_lossy().into_owned();
-    let argv: Vec<_> = ["khien"]
-        .iter()
-        .chain(argv)
-        .map(|a| a.replace("{}", &root).into())
-        .collect();
+    let argv: Vec<_> = ["khien"].iter().chain(argv).map(|a| a.replace("{}", &root).into()).collect();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let text = Text(lang);
     let cli = args::parse(&argv, text).unwrap();
@@ -205,10 +167,7 @@ fn run(argv: &[&str]) -> (String, String, Exit) {
 
 /// The summary without what differs from run to run.
 fn steady(summary: &str) -> String {
-    let lines: Vec<&str> = summary
-        .lines()
-        .filter(|l| !l.contains("events/s"))
-        .collect();
+    let lines: Vec<&str> = summary.lines().filter(|l| !l.contains("events/s")).collect();
     lines.join("\n")
 }
 
@@ -217,10 +176,7 @@ fn findings_go_out_and_the_summary_to_standard_error() {
     let (out, err, exit) = run(&["detect", "--rules", "r", "{}"]);
     assert_eq!(exit, Exit::Done);
     assert_eq!(out.lines().count(), 3);
-    assert!(
-        out.lines()
-            .all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok())
-    );
+    assert!(out.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()));
     insta::assert_snapshot!("detect_stderr", steady(&err));
 }
 
@@ -233,53 +189,15 @@ fn a_terminal_gets_a_table() {
 #[test]
 fn the_exit_code_says_how_it_went() {
     let exit = |argv: &[&str]| run(argv).2;
-    assert_eq!(
-        exit(&["detect", "{}/a.log", "--rules", "r", "--fail-on", "high"]),
-        Exit::Findings
-    );
-    assert_eq!(
-        exit(&[
-            "detect",
-            "{}/a.log",
-            "--rules",
-            "r",
-            "--fail-on",
-            "critical"
-        ]),
-        Exit::Done
-    );
-    assert_eq!(
-        exit(&["detect", "{}/a.log", "--rules", "r", "--strict"]),
-        Exit::Done
-    );
+    assert_eq!(exit(&["detect", "{}/a.log", "--rules", "r", "--fail-on", "high"]), Exit::Findings);
+    assert_eq!(exit(&["detect", "{}/a.log", "--rules", "r", "--fail-on", "critical"]), Exit::Done);
+    assert_eq!(exit(&["detect", "{}/a.log", "--rules", "r", "--strict"]), Exit::Done);
     assert_eq!(exit(&["detect", "{}/b.log", "--rules", "r"]), Exit::Done);
-    assert_eq!(
-        exit(&["detect", "{}/b.log", "--rules", "r", "--strict"]),
-        Exit::Data
-    );
-    assert_eq!(
-        exit(&["detect", "{}/a.log", "--rules", "broken", "--strict"]),
-        Exit::Data
-    );
-    assert_eq!(
-        exit(&["detect", "{}/missing.log", "--rules", "r"]),
-        Exit::Data
-    );
-    assert_eq!(
-        exit(&["detect", "{}/missing.log", "{}/a.log", "--rules", "r"]),
-        Exit::Done
-    );
-    assert_eq!(
-        exit(&[
-            "detect",
-            "{}/missing.log",
-            "{}/a.log",
-            "--rules",
-            "r",
-            "--strict"
-        ]),
-        Exit::Data
-    );
+    assert_eq!(exit(&["detect", "{}/b.log", "--rules", "r", "--strict"]), Exit::Data);
+    assert_eq!(exit(&["detect", "{}/a.log", "--rules", "broken", "--strict"]), Exit::Data);
+    assert_eq!(exit(&["detect", "{}/missing.log", "--rules", "r"]), Exit::Data);
+    assert_eq!(exit(&["detect", "{}/missing.log", "{}/a.log", "--rules", "r"]), Exit::Done);
+    assert_eq!(exit(&["detect", "{}/missing.log", "{}/a.log", "--rules", "r", "--strict"]), Exit::Data);
     assert_eq!(exit(&["detect", "{}/*.none", "--rules", "r"]), Exit::Data);
 }
 
@@ -300,46 +218,18 @@ fn explanations_go_field_by_field() {
     let (vi, _, exit) = run_in(
         Lang::Vi,
         false,
-        &[
-            "detect",
-            "--rules",
-            "r",
-            "{}/a.log",
-            "--explain",
-            "11111111-aaaa",
-            "--position",
-            "2",
-        ],
+        &["detect", "--rules", "r", "{}/a.log", "--explain", "11111111-aaaa", "--position", "2"],
     );
     assert_eq!(exit, Exit::Done);
-    let (en, _, _) = run(&[
-        "rules",
-        "explain",
-        "11111111-aaaa",
-        "--rules",
-        "r",
-        "{}/a.log",
-    ]);
+    let (en, _, _) = run(&["rules", "explain", "11111111-aaaa", "--rules", "r", "{}/a.log"]);
     insta::assert_snapshot!("explain", format!("{vi}------\n{en}"));
-    let (json, _, _) = run(&[
-        "rules",
-        "explain",
-        "11111111-aaaa",
-        "--rules",
-        "r",
-        "{}/a.log",
-        "--output",
-        "json",
-    ]);
+    let (json, _, _) = run(&["rules", "explain", "11111111-aaaa", "--rules", "r", "{}/a.log", "--output", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["events"][0]["matched"], false);
     let (_, err, exit) = run(&["rules", "explain", "1111", "--rules", "r"]);
     assert_eq!(
         (err.as_str(), exit),
-        (
-            "there is no rule 1111; did you mean one of: 11111111-aaaa (Bad word)\n",
-            Exit::Data
-        )
+        ("there is no rule 1111; did you mean one of: 11111111-aaaa (Bad word)\n", Exit::Data)
     );
 }
 
@@ -352,10 +242,7 @@ fn rules_are_checked_as_compilers_do() {
     assert_eq!(run(&["rules", "check", "warned", "--strict"]).2, Exit::Data);
     let (json, _, _) = run(&["rules", "check", "broken", "--output", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(
-        (&json["errors"], &json["problems"][0]["line"]),
-        (&1.into(), &12.into())
-    );
+    assert_eq!((&json["errors"], &json["problems"][0]["line"]), (&1.into(), &12.into()));
 }
 
 #[test]
@@ -393,10 +280,7 @@ fn a_pack_is_written_unless_strict_says_no() {
     let folder = tempfile::tempdir().unwrap();
     let pack = folder.path().join("p.pack");
     let path = pack.to_string_lossy().into_owned();
-    assert_eq!(
-        run(&["rules", "import", "broken", "-o", &path, "--strict"]).2,
-        Exit::Data
-    );
+    assert_eq!(run(&["rules", "import", "broken", "-o", &path, "--strict"]).2, Exit::Data);
     assert!(!pack.exists());
     let (_, err, exit) = run(&["rules", "import", "broken", "-o", &path]);
     assert_eq!(exit, Exit::Done);

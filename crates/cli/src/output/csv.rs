@@ -11,8 +11,7 @@ use super::{Block, Place, Render, Shared, json, ndjson};
 use crate::safe;
 
 /// The first line.
-pub const HEADER: &str =
-    "time,level,rule_id,title,source,tags,attack,author,file,position,matched,record\r\n";
+pub const HEADER: &str = "time,level,rule_id,title,source,tags,attack,author,file,position,matched,record\r\n";
 
 /// See the module text.
 pub struct Csv {

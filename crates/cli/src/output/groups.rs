@@ -144,11 +144,7 @@ fn sample(file: u32, finding: &Finding<'_>) -> Sample {
         let record = String::from_utf8_lossy(finding.raw.get(..VALUE * 4).unwrap_or(finding.raw));
         fields.push((String::new(), cut(&record)));
     }
-    Sample {
-        file,
-        position: finding.position,
-        fields,
-    }
+    Sample { file, position: finding.position, fields }
 }
 
 /// A JSON value as people write it: text without quotes, anything else as it stands.
@@ -192,10 +188,7 @@ mod tests {
         parts.merge(&mut groups(&ids));
         assert_eq!(format!("{:?}", whole.list), format!("{:?}", parts.list));
         let a = &parts.list[0];
-        assert_eq!(
-            (a.count, a.first_ns, a.last_ns, a.samples.len()),
-            (4, Some(95), Some(100), 3)
-        );
+        assert_eq!((a.count, a.first_ns, a.last_ns, a.samples.len()), (4, Some(95), Some(100), 3));
         let b = &parts.list[1];
         assert_eq!((b.first_ns, b.last_ns), (Some(94), Some(94)));
     }
@@ -214,18 +207,9 @@ mod tests {
         let head = head("a", Level::Low, &[]);
         let long = format!("\"{}\"", "ă".repeat(1_000));
         let matched = [
-            Matched {
-                field: "A",
-                json: "\"x\\u001b[2Jy\"",
-            },
-            Matched {
-                field: "B",
-                json: "[1,2]",
-            },
-            Matched {
-                field: "C",
-                json: &long,
-            },
+            Matched { field: "A", json: "\"x\\u001b[2Jy\"" },
+            Matched { field: "B", json: "[1,2]" },
+            Matched { field: "C", json: &long },
         ];
         let sample = sample(0, &finding(&head, b"", &matched, &[]));
         assert_eq!(sample.fields[0].1, "x\\x1b[2Jy");

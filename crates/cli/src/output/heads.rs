@@ -22,10 +22,7 @@ pub struct Heads {
 impl Heads {
     /// A cache of what `render` writes for a head.
     pub fn new(render: impl Fn(&Head, &mut Vec<u8>) + Send + 'static) -> Self {
-        Self {
-            kept: HashMap::new(),
-            render: Box::new(render),
-        }
+        Self { kept: HashMap::new(), render: Box::new(render) }
     }
 
     /// What was rendered for `head`.

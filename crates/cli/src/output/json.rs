@@ -123,16 +123,11 @@ fn civil(days: i64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year as u64, month as u64, day as u64)
 }
@@ -149,29 +144,17 @@ mod tests {
 
     #[test]
     fn strings_are_what_json_readers_expect() {
-        for text in [
-            "",
-            "a\"b\\c",
-            "\u{0}\u{1f}\u{7f}\n\r\t",
-            "Tiếng Việt 漢字 🦀",
-            "\u{2028}",
-        ] {
+        for text in ["", "a\"b\\c", "\u{0}\u{1f}\u{7f}\n\r\t", "Tiếng Việt 漢字 🦀", "\u{2028}"] {
             let json = written(|out| string(text, out));
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
             assert!(!json.contains(|c: char| c.is_ascii_control()));
         }
-        assert_eq!(
-            written(|out| string_lossy(b"a\xff\xfe\"\xe1\xbb", out)),
-            "\"a\u{fffd}\u{fffd}\\\"\u{fffd}\""
-        );
+        assert_eq!(written(|out| string_lossy(b"a\xff\xfe\"\xe1\xbb", out)), "\"a\u{fffd}\u{fffd}\\\"\u{fffd}\"");
     }
 
     #[test]
     fn json_is_put_on_one_line() {
-        assert_eq!(
-            written(|out| one_line(b" {\"a\":\r\n 1}\n", out)),
-            "{\"a\":   1}"
-        );
+        assert_eq!(written(|out| one_line(b" {\"a\":\r\n 1}\n", out)), "{\"a\":   1}");
     }
 
     #[test]
@@ -188,19 +171,14 @@ mod tests {
         assert_eq!(shown(-1), "1969-12-31T23:59:59.999999999Z");
         assert_eq!(shown(951_782_400_000_000_000), "2000-02-29T00:00:00Z");
         assert_eq!(shown(1_700_000_000_120_000_000), "2023-11-14T22:13:20.12Z");
-        assert_eq!(
-            shown(1_700_000_000_000_000_100),
-            "2023-11-14T22:13:20.0000001Z"
-        );
+        assert_eq!(shown(1_700_000_000_000_000_100), "2023-11-14T22:13:20.0000001Z");
     }
 
     #[test]
     fn times_are_those_of_a_known_library() {
         let mut ns = i64::MIN;
         while let Some(next) = ns.checked_add(61_234_567_890_123_457) {
-            let expected = jiff::Timestamp::from_nanosecond(i128::from(ns))
-                .unwrap()
-                .to_string();
+            let expected = jiff::Timestamp::from_nanosecond(i128::from(ns)).unwrap().to_string();
             assert_eq!(written(|out| time(ns, out)), expected);
             ns = next;
         }

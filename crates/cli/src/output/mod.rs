@@ -23,13 +23,7 @@ pub mod ocsf;
 pub mod table;
 
 /// All levels, least first.
-pub const LEVELS: [Level; 5] = [
-    Level::Informational,
-    Level::Low,
-    Level::Medium,
-    Level::High,
-    Level::Critical,
-];
+pub const LEVELS: [Level; 5] = [Level::Informational, Level::Low, Level::Medium, Level::High, Level::Critical];
 
 /// Where a finding's event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,11 +155,7 @@ impl<W: Write> Report<W> {
         if output == Output::Csv {
             out.write_all(csv::HEADER.as_bytes())?;
         }
-        Ok(Self {
-            out,
-            counts: Counts::default(),
-            groups: groups::Groups::default(),
-        })
+        Ok(Self { out, counts: Counts::default(), groups: groups::Groups::default() })
     }
 
     /// Writes out what is still held, and gives the writer back.
@@ -215,108 +205,42 @@ pub(crate) mod sample {
         matched: &'a [Matched<'a>],
         evidence: &'a [Evidence],
     ) -> Finding<'a> {
-        Finding {
-            head,
-            time_ns: Some(1_700_000_000_120_000_000),
-            position: 7,
-            matched,
-            raw,
-            kind: KindId(0),
-            evidence,
-        }
+        Finding { head, time_ns: Some(1_700_000_000_120_000_000), position: 7, matched, raw, kind: KindId(0), evidence }
     }
 
     pub(crate) fn shared() -> Shared {
         Shared {
-            files: ["logs/a.jsonl", "-", "logs/\u{1b}[31m,\"b\".log"]
-                .map(str::to_owned)
-                .into(),
+            files: ["logs/a.jsonl", "-", "logs/\u{1b}[31m,\"b\".log"].map(str::to_owned).into(),
             techniques: Arc::new(NoTechniques),
         }
     }
 
     /// Renders a JSON event, a hostile text line and a correlation.
     pub(crate) fn rendered(output: Output) -> Block {
-        let renders = Renders {
-            output,
-            shared: shared(),
-        };
+        let renders = Renders { output, shared: shared() };
         let mut render = renders.render();
         let mut block = Block::default();
 
-        let rule = head(
-            "r-1",
-            Level::High,
-            &["attack.execution", "attack.t1059.001", "cve.2024-1"],
-        );
+        let rule = head("r-1", Level::High, &["attack.execution", "attack.t1059.001", "cve.2024-1"]);
         let matched = [
-            Matched {
-                field: "Image",
-                json: "\"C:\\\\a.exe\"",
-            },
-            Matched {
-                field: "EventID",
-                json: "1",
-            },
-            Matched {
-                field: "Image",
-                json: "\"C:\\\\a.exe\"",
-            },
+            Matched { field: "Image", json: "\"C:\\\\a.exe\"" },
+            Matched { field: "EventID", json: "1" },
+            Matched { field: "Image", json: "\"C:\\\\a.exe\"" },
         ];
         let raw = b"{\"Image\":\n \"C:\\\\a.exe\", \"EventID\":1}";
-        render.finding(
-            Place {
-                file: 0,
-                form: Form::Json,
-            },
-            &finding(&rule, raw, &matched, &[]),
-            &mut block,
-        );
+        render.finding(Place { file: 0, form: Form::Json }, &finding(&rule, raw, &matched, &[]), &mut block);
 
-        let keyword = Head {
-            author: None,
-            ..head("=cmd()", Level::Low, &[])
-        };
-        let matched = [
-            Matched {
-                field: "keyword",
-                json: "\"a\"",
-            },
-            Matched {
-                field: "keyword",
-                json: "[\"b\",\"c\"]",
-            },
-        ];
+        let keyword = Head { author: None, ..head("=cmd()", Level::Low, &[]) };
+        let matched =
+            [Matched { field: "keyword", json: "\"a\"" }, Matched { field: "keyword", json: "[\"b\",\"c\"]" }];
         let mut text = finding(&keyword, b"-1 \x1b[2J \xff \"x\", y\x00", &matched, &[]);
         text.time_ns = None;
-        render.finding(
-            Place {
-                file: 2,
-                form: Form::Text,
-            },
-            &text,
-            &mut block,
-        );
+        render.finding(Place { file: 2, form: Form::Text }, &text, &mut block);
 
-        let correlation = Head {
-            source: Source::Correlation,
-            ..head("c-1", Level::Critical, &["attack.ta0006"])
-        };
-        let evidence = [Evidence {
-            rule: "r-1".into(),
-            file: 1,
-            position: 3,
-            time_ns: Some(-1),
-        }];
+        let correlation = Head { source: Source::Correlation, ..head("c-1", Level::Critical, &["attack.ta0006"]) };
+        let evidence = [Evidence { rule: "r-1".into(), file: 1, position: 3, time_ns: Some(-1) }];
         let last = finding(&correlation, b"{}", &[], &evidence);
-        render.finding(
-            Place {
-                file: 1,
-                form: Form::Json,
-            },
-            &last,
-            &mut block,
-        );
+        render.finding(Place { file: 1, form: Form::Json }, &last, &mut block);
         block
     }
 
@@ -327,14 +251,7 @@ pub(crate) mod sample {
         report.block(&mut rendered(Output::Csv)).unwrap();
         let (counts, _, out) = report.finish().unwrap();
         assert_eq!(counts.0, [0, 2, 0, 2, 2]);
-        assert_eq!(
-            (
-                counts.total(),
-                counts.at_least(Level::High),
-                counts.of(Level::Low)
-            ),
-            (6, 4, 2)
-        );
+        assert_eq!((counts.total(), counts.at_least(Level::High), counts.of(Level::Low)), (6, 4, 2));
         assert!(out.starts_with(csv::HEADER.as_bytes()));
     }
 }

@@ -129,10 +129,7 @@ fn values(first: &Matched<'_>, rest: &[Matched<'_>], out: &mut Vec<u8>) {
 
 /// What stands inside the brackets of an array; anything else as it is.
 fn members(json: &str) -> &str {
-    json.strip_prefix('[')
-        .and_then(|j| j.strip_suffix(']'))
-        .filter(|j| !j.trim().is_empty())
-        .unwrap_or(json)
+    json.strip_prefix('[').and_then(|j| j.strip_suffix(']')).filter(|j| !j.trim().is_empty()).unwrap_or(json)
 }
 
 fn evidence(list: &[Evidence], files: &[Box<[u8]>], out: &mut Vec<u8>) {

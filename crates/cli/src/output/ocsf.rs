@@ -35,11 +35,7 @@ pub struct Class {
 
 impl Class {
     /// Base Event, activity Other.
-    const BASE: Self = Self {
-        class: 0,
-        category: 0,
-        activity: 99,
-    };
+    const BASE: Self = Self { class: 0, category: 0, activity: 99 };
 
     /// `type_uid`, which OCSF defines as the class times 100 plus the activity.
     fn type_uid(self) -> u64 {
@@ -121,10 +117,7 @@ impl Ocsf {
 
     fn time_and_metadata(&self, place: Place, finding: &Finding<'_>, uid: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"time\":");
-        signed(
-            finding.time_ns.map_or(0, |ns| ns.div_euclid(1_000_000)),
-            out,
-        );
+        signed(finding.time_ns.map_or(0, |ns| ns.div_euclid(1_000_000)), out);
         out.extend_from_slice(b",\"metadata\":{\"version\":");
         json::string(VERSION, out);
         out.extend_from_slice(b",\"product\":{\"name\":\"Khi\xc3\xaan\",\"version\":");
@@ -220,9 +213,7 @@ fn raw_members(raw: &[u8], out: &mut Vec<u8>) {
     json::string_lossy(raw, out);
     out.extend_from_slice(b",\"raw_data_size\":");
     json::number(raw.len() as u64, out);
-    out.extend_from_slice(
-        b",\"raw_data_hash\":{\"algorithm\":\"SHA-256\",\"algorithm_id\":3,\"value\":\"",
-    );
+    out.extend_from_slice(b",\"raw_data_hash\":{\"algorithm\":\"SHA-256\",\"algorithm_id\":3,\"value\":\"");
     for byte in Sha256::digest(raw) {
         json::hex(byte, out);
     }
@@ -361,10 +352,7 @@ mod tests {
         let findings = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(findings.path(), sample::rendered(Output::Ocsf).bytes).unwrap();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ocsf_judge.py");
-        let run = std::process::Command::new(python)
-            .arg(script)
-            .arg(findings.path())
-            .output();
+        let run = std::process::Command::new(python).arg(script).arg(findings.path()).output();
         let Ok(run) = run else {
             return println!("skipped: there is no Python");
         };
@@ -378,16 +366,10 @@ mod tests {
 
     #[test]
     fn an_event_with_several_findings_is_written_once() {
-        let renders = Renders {
-            output: Output::Ocsf,
-            shared: sample::shared(),
-        };
+        let renders = Renders { output: Output::Ocsf, shared: sample::shared() };
         let mut render = crate::engine::NewRender::render(&renders);
         let mut block = Block::default();
-        let place = Place {
-            file: 0,
-            form: Form::Json,
-        };
+        let place = Place { file: 0, form: Form::Json };
         for id in ["a", "b"] {
             let head = sample::head(id, Level::Low, &[]);
             render.finding(place, &sample::finding(&head, b"{}", &[], &[]), &mut block);

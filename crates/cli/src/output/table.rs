@@ -34,10 +34,7 @@ pub fn render(groups: &Groups, shared: &Shared, look: Look, text: Text) -> Strin
     let mut sorted: Vec<&Group> = groups.list().iter().collect();
     sorted.sort_by(|a, b| {
         let key = |g: &Group| (std::cmp::Reverse(g.head.level), std::cmp::Reverse(g.count));
-        key(a)
-            .cmp(&key(b))
-            .then_with(|| a.head.title.cmp(&b.head.title))
-            .then_with(|| a.head.id.cmp(&b.head.id))
+        key(a).cmp(&key(b)).then_with(|| a.head.title.cmp(&b.head.title)).then_with(|| a.head.id.cmp(&b.head.id))
     });
     if sorted.is_empty() {
         return format!("{}\n", look.good(text.no_findings()));
@@ -79,10 +76,7 @@ impl Table<'_> {
         let level = self.text.level(group.head.level);
         let space = " ".repeat(LEVEL_COLUMNS.saturating_sub(safe::width(level)));
         let title = safe::line(&group.head.title);
-        let room = self
-            .look
-            .columns
-            .saturating_sub(LEVEL_COLUMNS + COUNT_COLUMNS + 3);
+        let room = self.look.columns.saturating_sub(LEVEL_COLUMNS + COUNT_COLUMNS + 3);
         format!(
             "{}{space} {:>COUNT_COLUMNS$}  {}\n",
             self.look.level(group.head.level, level),
@@ -101,11 +95,7 @@ impl Table<'_> {
             Source::Indicator => Some(self.text.from_indicator()),
         };
         let parts = [Some(attack.as_str()), source, Some(group.head.id.as_str())];
-        let parts: Vec<&str> = parts
-            .into_iter()
-            .flatten()
-            .filter(|p| !p.is_empty())
-            .collect();
+        let parts: Vec<&str> = parts.into_iter().flatten().filter(|p| !p.is_empty()).collect();
         self.indented(&parts.join(" · "), 2, &mut out);
         self.indented(&self.times(group), 2, &mut out);
         for sample in &group.samples {
@@ -143,11 +133,7 @@ impl Table<'_> {
             ),
         );
         for (name, value) in &sample.fields {
-            let line = if name.is_empty() {
-                value.clone()
-            } else {
-                format!("{name}: {value}")
-            };
+            let line = if name.is_empty() { value.clone() } else { format!("{name}: {value}") };
             self.indented(&line, 4, out);
         }
     }
@@ -194,14 +180,7 @@ mod tests {
             let mut finding = sample::finding(&head, b"{}", &[], &[]);
             finding.position = position as u64;
             finding.time_ns = finding.time_ns.map(|t| t + position * 1_000_000_000);
-            Collect.finding(
-                Place {
-                    file: 0,
-                    form: crate::output::Form::Json,
-                },
-                &finding,
-                &mut block,
-            );
+            Collect.finding(Place { file: 0, form: crate::output::Form::Json }, &finding, &mut block);
         }
         render(&block.groups, &sample::shared(), look, Text(lang))
     }
@@ -220,32 +199,18 @@ mod tests {
 
     #[test]
     fn only_our_own_colours_reach_the_terminal() {
-        let table = table(
-            Lang::Vi,
-            Look {
-                colors: true,
-                columns: 80,
-            },
-        );
+        let table = table(Lang::Vi, Look { colors: true, columns: 80 });
         for sequence in table.split('\u{1b}').skip(1) {
             assert!(sequence.starts_with('['), "{sequence}");
             let code: String = sequence.chars().skip(1).take_while(|c| *c != 'm').collect();
-            assert!(
-                code.chars().all(|c| c.is_ascii_digit() || c == ';'),
-                "{code}"
-            );
+            assert!(code.chars().all(|c| c.is_ascii_digit() || c == ';'), "{code}");
         }
         assert!(!table.contains('\0'));
     }
 
     #[test]
     fn nothing_found_is_said() {
-        let nothing = render(
-            &Groups::default(),
-            &sample::shared(),
-            Look::plain(80),
-            Text(Lang::Vi),
-        );
+        let nothing = render(&Groups::default(), &sample::shared(), Look::plain(80), Text(Lang::Vi));
         assert_eq!(nothing, "Không có phát hiện nào.\n");
     }
 }

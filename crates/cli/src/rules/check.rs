@@ -13,11 +13,7 @@ use crate::text::{Text, append};
 ///
 /// # Errors
 /// When a path cannot be read.
-pub fn command<E: Engine>(
-    engine: &E,
-    check: &Check,
-    console: &mut Console<'_>,
-) -> anyhow::Result<Exit> {
+pub fn command<E: Engine>(engine: &E, check: &Check, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     let loaded = super::load(engine, &check.path, check.placeholders.as_ref(), console)?;
     let errors = loaded.unusable();
     let warnings = loaded.problems.len() as u64 - errors;
@@ -61,19 +57,9 @@ fn lines(problems: &[Problem], look: Look, text: Text) -> String {
             Severity::Error => look.bad(text.error()),
             Severity::Warning => text.warning().to_owned(),
         };
-        append(
-            &mut out,
-            format_args!(
-                "{}: {kind} {}\n",
-                safe::line(&place),
-                safe::line(&problem.reason)
-            ),
-        );
+        append(&mut out, format_args!("{}: {kind} {}\n", safe::line(&place), safe::line(&problem.reason)));
         if let Some(hint) = &problem.hint {
-            append(
-                &mut out,
-                format_args!("    {} {}\n", text.hint(), safe::line(hint)),
-            );
+            append(&mut out, format_args!("    {} {}\n", text.hint(), safe::line(hint)));
         }
     }
     out

@@ -23,11 +23,7 @@ const PROPOSED: usize = 5;
 ///
 /// # Errors
 /// When there is no such rule, or nothing can be read.
-pub fn command<E: Engine>(
-    engine: &E,
-    explain: &Explain,
-    console: &mut Console<'_>,
-) -> anyhow::Result<Exit> {
+pub fn command<E: Engine>(engine: &E, explain: &Explain, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     let loaded = super::load(engine, &explain.rules, None, console)?;
     let rule = find(engine, &loaded.rules, &explain.rule, console.text)?;
     let as_json = explain.output == TextOrJson::Json;
@@ -60,12 +56,7 @@ pub fn command<E: Engine>(
 ///
 /// # Errors
 /// When there is none, with ids that look like it.
-pub fn find<'a, E: Engine>(
-    engine: &E,
-    rules: &'a E::Rules,
-    id: &str,
-    text: Text,
-) -> anyhow::Result<&'a Rule> {
+pub fn find<'a, E: Engine>(engine: &E, rules: &'a E::Rules, id: &str, text: Text) -> anyhow::Result<&'a Rule> {
     if let Some(rule) = engine.rule(rules, id) {
         return Ok(rule);
     }
@@ -73,20 +64,14 @@ pub fn find<'a, E: Engine>(
     let similar: Vec<String> = engine
         .list(rules)
         .into_iter()
-        .filter(|row| {
-            row.id.to_lowercase().starts_with(&wanted) || row.title.to_lowercase().contains(&wanted)
-        })
+        .filter(|row| row.id.to_lowercase().starts_with(&wanted) || row.title.to_lowercase().contains(&wanted))
         .take(PROPOSED)
         .map(|row| format!("{} ({})", row.id, row.title))
         .collect();
     if similar.is_empty() {
         anyhow::bail!(text.unknown_rule(id));
     }
-    anyhow::bail!(
-        "{}; {}",
-        text.unknown_rule(id),
-        text.similar_rules(&similar.join(", "))
-    )
+    anyhow::bail!("{}; {}", text.unknown_rule(id), text.similar_rules(&similar.join(", ")))
 }
 
 /// Shows explanations on standard output.
@@ -100,8 +85,7 @@ pub fn show(
     console: &mut Console<'_>,
 ) -> anyhow::Result<Exit> {
     if as_json {
-        let document =
-            json!({ "rule": { "id": rule.id, "title": rule.title }, "events": explanations });
+        let document = json!({ "rule": { "id": rule.id, "title": rule.title }, "events": explanations });
         writeln!(console.out, "{}", serde_json::to_string_pretty(&document)?)?;
     } else {
         let mut out = describe(rule, console.out_look, console.text);
@@ -124,14 +108,7 @@ pub fn describe(rule: &Rule, look: Look, text: Text) -> String {
     let mut out = format!("{}\n", look.strong(&safe::line(&rule.title)));
     let mut row = |label: &str, value: &str| {
         if !value.is_empty() {
-            append(
-                &mut out,
-                format_args!(
-                    "  {} {}\n",
-                    safe::pad(&format!("{label}:"), 22),
-                    safe::line(value)
-                ),
-            );
+            append(&mut out, format_args!("  {} {}\n", safe::pad(&format!("{label}:"), 22), safe::line(value)));
         }
     };
     let head = khien_detect::finding::Head {
@@ -144,35 +121,14 @@ pub fn describe(rule: &Rule, look: Look, text: Text) -> String {
     };
     row(text.label_id(), &rule.id);
     row(text.label_level(), text.level(rule.level));
-    row(
-        text.label_status(),
-        rule.status.as_deref().unwrap_or_default(),
-    );
-    row(
-        text.label_author(),
-        rule.author.as_deref().unwrap_or_default(),
-    );
-    row(
-        text.label_logsource(),
-        &list::logsource(&rule.logsource, text),
-    );
-    row(
-        text.column_attack(),
-        &crate::output::ndjson::attack_words(&head, &NoTechniques),
-    );
+    row(text.label_status(), rule.status.as_deref().unwrap_or_default());
+    row(text.label_author(), rule.author.as_deref().unwrap_or_default());
+    row(text.label_logsource(), &list::logsource(&rule.logsource, text));
+    row(text.column_attack(), &crate::output::ndjson::attack_words(&head, &NoTechniques));
     row(text.label_tags(), &rule.tags.join(", "));
-    row(
-        text.label_file(),
-        &format!("{}:{}", rule.origin.file, rule.origin.line),
-    );
-    row(
-        text.label_description(),
-        rule.description.as_deref().unwrap_or_default().trim(),
-    );
-    row(
-        text.label_false_positives(),
-        &rule.falsepositives.join("; "),
-    );
+    row(text.label_file(), &format!("{}:{}", rule.origin.file, rule.origin.line));
+    row(text.label_description(), rule.description.as_deref().unwrap_or_default().trim());
+    row(text.label_false_positives(), &rule.falsepositives.join("; "));
     append(&mut out, format_args!("  {}:\n", text.label_condition()));
     for line in tree::render(&rule.condition, look, text).lines() {
         append(&mut out, format_args!("  {line}\n"));
@@ -182,15 +138,8 @@ pub fn describe(rule: &Rule, look: Look, text: Text) -> String {
 
 /// One event and what became of every part of the condition on it.
 fn event(explanation: &Explanation, look: Look, text: Text) -> String {
-    let place = text.at_position(
-        &safe::line(&explanation.file),
-        &explanation.position.to_string(),
-    );
-    let verdict = if explanation.matched {
-        look.good(text.matched())
-    } else {
-        look.bad(text.not_matched())
-    };
+    let place = text.at_position(&safe::line(&explanation.file), &explanation.position.to_string());
+    let verdict = if explanation.matched { look.good(text.matched()) } else { look.bad(text.not_matched()) };
     let mut out = format!("{}  {verdict}\n", look.strong(&place));
     if !explanation.applies {
         append(&mut out, format_args!("  {}\n", text.not_applicable()));

@@ -17,11 +17,7 @@ pub mod tree;
 ///
 /// # Errors
 /// When a path cannot be read or written.
-pub fn command<E: Engine>(
-    engine: &E,
-    command: &RulesCommand,
-    console: &mut Console<'_>,
-) -> anyhow::Result<Exit> {
+pub fn command<E: Engine>(engine: &E, command: &RulesCommand, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     match command {
         RulesCommand::Check(check) => check::command(engine, check, console),
         RulesCommand::List(list) => list::command(engine, list, console),
@@ -38,11 +34,7 @@ fn load<E: Engine>(
     console: &Console<'_>,
 ) -> anyhow::Result<Loaded<E::Rules>> {
     let paths = glob::expand_paths(paths, console.text).map_err(anyhow::Error::msg)?;
-    engine.load(&LoadRequest {
-        paths,
-        placeholders: placeholders.cloned(),
-        level: None,
-    })
+    engine.load(&LoadRequest { paths, placeholders: placeholders.cloned(), level: None })
 }
 
 /// `khien rules import`

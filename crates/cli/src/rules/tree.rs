@@ -14,11 +14,7 @@ const DEPTH: usize = 64;
 
 /// The condition as an indented tree.
 pub fn render(condition: &Expr, look: Look, text: Text) -> String {
-    let mut tree = Tree {
-        out: String::new(),
-        look,
-        text,
-    };
+    let mut tree = Tree { out: String::new(), look, text };
     tree.expression(condition, 1);
     tree.out
 }
@@ -74,10 +70,7 @@ impl Tree {
     }
 
     fn item(&mut self, item: &Item, depth: usize) {
-        let field = item
-            .field
-            .as_deref()
-            .map_or(self.text.any_field().into(), safe::line);
+        let field = item.field.as_deref().map_or(self.text.any_field().into(), safe::line);
         if let [only] = &item.tests[..] {
             let line = format!("{field} {}", test(only, self.text));
             return self.line(depth, &line);
@@ -194,11 +187,7 @@ mod tests {
     use super::*;
 
     fn item(field: Option<&str>, link: Link, tests: Vec<Test>) -> Expr {
-        Expr::Item(Item {
-            field: field.map(str::to_owned),
-            link,
-            tests,
-        })
+        Expr::Item(Item { field: field.map(str::to_owned), link, tests })
     }
 
     fn literal(text: &str) -> Part {
@@ -206,77 +195,30 @@ mod tests {
     }
 
     fn condition() -> Expr {
-        let many = (0..20).map(|i| {
-            Test::Text(
-                vec![Part::Any, literal(&format!("w{i}")), Part::Any],
-                Case::Fold,
-            )
-        });
+        let many = (0..20).map(|i| Test::Text(vec![Part::Any, literal(&format!("w{i}")), Part::Any], Case::Fold));
         Expr::And(vec![
             Expr::Named(
                 "selection".into(),
                 Box::new(Expr::And(vec![
-                    item(
-                        Some("Image"),
-                        Link::Any,
-                        vec![Test::Text(
-                            vec![Part::Any, literal("\\cmd.exe")],
-                            Case::Fold,
-                        )],
-                    ),
+                    item(Some("Image"), Link::Any, vec![Test::Text(vec![Part::Any, literal("\\cmd.exe")], Case::Fold)]),
                     item(Some("CommandLine"), Link::Any, many.collect()),
-                    item(
-                        Some("Port"),
-                        Link::All,
-                        vec![Test::Number(Compare::Gte, 1024.0), Test::Exists(true)],
-                    ),
+                    item(Some("Port"), Link::All, vec![Test::Number(Compare::Gte, 1024.0), Test::Exists(true)]),
                 ])),
             ),
             Expr::Not(Box::new(Expr::Or(vec![
-                item(
-                    None,
-                    Link::Any,
-                    vec![Test::Text(vec![literal("a*"), Part::One], Case::Exact)],
-                ),
-                item(
-                    Some("User"),
-                    Link::Any,
-                    vec![Test::FieldRef(
-                        "Owner".into(),
-                        TextOp::StartsWith,
-                        Case::Fold,
-                    )],
-                ),
-                item(
-                    Some("Ip"),
-                    Link::Any,
-                    vec![Test::Cidr("10.0.0.0/8".parse().unwrap())],
-                ),
-                item(
-                    Some("Time"),
-                    Link::Any,
-                    vec![Test::TimePart(TimePart::Hour, 3), Test::Null],
-                ),
-                item(
-                    Some("X"),
-                    Link::Any,
-                    vec![Test::Regex("(?i)a\u{1b}b".into())],
-                ),
+                item(None, Link::Any, vec![Test::Text(vec![literal("a*"), Part::One], Case::Exact)]),
+                item(Some("User"), Link::Any, vec![Test::FieldRef("Owner".into(), TextOp::StartsWith, Case::Fold)]),
+                item(Some("Ip"), Link::Any, vec![Test::Cidr("10.0.0.0/8".parse().unwrap())]),
+                item(Some("Time"), Link::Any, vec![Test::TimePart(TimePart::Hour, 3), Test::Null]),
+                item(Some("X"), Link::Any, vec![Test::Regex("(?i)a\u{1b}b".into())]),
             ]))),
-            Expr::AtLeast(
-                2,
-                vec![
-                    item(Some("Flag"), Link::Any, vec![Test::Bool(true)]),
-                    Expr::And(vec![]),
-                ],
-            ),
+            Expr::AtLeast(2, vec![item(Some("Flag"), Link::Any, vec![Test::Bool(true)]), Expr::And(vec![])]),
         ])
     }
 
     #[test]
     fn a_condition_reads_as_a_tree() {
-        let both =
-            [Lang::Vi, Lang::En].map(|lang| render(&condition(), Look::plain(80), Text(lang)));
+        let both = [Lang::Vi, Lang::En].map(|lang| render(&condition(), Look::plain(80), Text(lang)));
         insta::assert_snapshot!("condition", both.join("------\n"));
     }
 
@@ -286,11 +228,6 @@ mod tests {
         for _ in 0..1_000 {
             deep = Expr::Not(Box::new(deep));
         }
-        assert_eq!(
-            render(&deep, Look::plain(80), Text(Lang::En))
-                .lines()
-                .count(),
-            DEPTH + 1
-        );
+        assert_eq!(render(&deep, Look::plain(80), Text(Lang::En)).lines().count(), DEPTH + 1);
     }
 }

@@ -27,12 +27,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            groups: 400_000,
-            observations_per_group: 200_000,
-            bytes: 96 << 20,
-            combinations: 64,
-        }
+        Self { groups: 400_000, observations_per_group: 200_000, bytes: 96 << 20, combinations: 64 }
     }
 }
 
@@ -66,10 +61,7 @@ pub struct Statistics {
 impl Statistics {
     /// Whether the hits are those of the whole set of matches, whatever its order.
     pub fn exact(&self) -> bool {
-        self.late == 0
-            && self.evicted_observations == 0
-            && self.evicted_groups == 0
-            && self.combinations_cut == 0
+        self.late == 0 && self.evicted_observations == 0 && self.evicted_groups == 0 && self.combinations_cut == 0
     }
 }
 
@@ -174,17 +166,9 @@ struct Place {
 
 impl Correlator {
     /// Prepares `correlations` over `rules`. Also says which correlations cannot be used and why.
-    pub fn new(
-        correlations: Vec<Correlation>,
-        rules: &[Rule],
-        limits: Limits,
-    ) -> (Self, Vec<Unusable>) {
+    pub fn new(correlations: Vec<Correlation>, rules: &[Rule], limits: Limits) -> (Self, Vec<Unusable>) {
         let (plan, unusable) = Plan::new(&correlations, rules);
-        let state = || State {
-            groups: HashMap::default(),
-            cut: i64::MIN,
-            done: i64::MIN,
-        };
+        let state = || State { groups: HashMap::default(), cut: i64::MIN, done: i64::MIN };
         let correlator = Self {
             states: correlations.iter().map(|_| state()).collect(),
             rule_ids: rules.iter().map(|r| r.id.clone()).collect(),
@@ -208,10 +192,7 @@ impl Correlator {
 
     /// Whether any correlation uses the matches of this rule.
     pub fn is_fed_by(&self, rule: usize) -> bool {
-        self.plan
-            .rule_feeds
-            .get(rule)
-            .is_some_and(|f| !f.is_empty())
+        self.plan.rule_feeds.get(rule).is_some_and(|f| !f.is_empty())
     }
 
     /// Fields of the events of this rule that correlations need.
@@ -244,12 +225,7 @@ impl Correlator {
             self.statistics.without_time += 1;
             return;
         };
-        let place = Place {
-            time_ns,
-            file: match_.file,
-            position: match_.position,
-            class: 0,
-        };
+        let place = Place { time_ns, file: match_.file, position: match_.position, class: 0 };
         let Some(columns) = self.columns(match_) else {
             self.statistics.evicted_observations += 1;
             self.relieve(out);
@@ -285,11 +261,7 @@ impl Correlator {
         self.crowded.clear();
         self.values = Interner::default();
         self.tuples = Interner::default();
-        debug_assert_eq!(
-            (self.groups, self.bytes),
-            (0, 0),
-            "all memory is accounted for"
-        );
+        debug_assert_eq!((self.groups, self.bytes), (0, 0), "all memory is accounted for");
     }
 
     /// The values of the needed fields, as numbers, each once.
@@ -370,19 +342,12 @@ impl Correlator {
         };
         self.statistics.observations += 1;
         let (groups, bytes) = (&mut self.groups, &mut self.bytes);
-        let group = self.states[c]
-            .groups
-            .entry_ref(row.key.as_slice())
-            .or_insert_with(|| {
-                *groups += 1;
-                let group = Group {
-                    list: Vec::with_capacity(1),
-                    sorted: true,
-                    last_hit: i64::MIN,
-                };
-                *bytes += group.bytes(&row.key);
-                group
-            });
+        let group = self.states[c].groups.entry_ref(row.key.as_slice()).or_insert_with(|| {
+            *groups += 1;
+            let group = Group { list: Vec::with_capacity(1), sorted: true, last_hit: i64::MIN };
+            *bytes += group.bytes(&row.key);
+            group
+        });
         let before = group.list.capacity();
         group.push(observation);
         *bytes += (group.list.capacity() - before) * size_of::<Obs>();
@@ -399,10 +364,7 @@ impl Correlator {
             (_, []) => Some(0),
             (Type::ValueCount, [one]) => Some(u64::from(*one)),
             (Type::ValueCount, several) => self.tuple(several).map(u64::from),
-            (_, [one, ..]) => std::str::from_utf8(self.values.get(*one))
-                .ok()
-                .and_then(number)
-                .map(f64::to_bits),
+            (_, [one, ..]) => std::str::from_utf8(self.values.get(*one)).ok().and_then(number).map(f64::to_bits),
         }
     }
 
@@ -425,11 +387,7 @@ impl Correlator {
             self.groups -= 1;
             group.sort();
             found.clear();
-            let mut stretch = Stretch {
-                after,
-                until,
-                last_hit: group.last_hit,
-            };
+            let mut stretch = Stretch { after, until, last_hit: group.last_hit };
             let needed = Test::new(&self.correlations[c], &self.plan.wirings[c].sources).run(
                 &group.list,
                 &mut stretch,
@@ -442,11 +400,7 @@ impl Correlator {
                     hits.push(self.hit(c, &key, &group.list, *f));
                 }
             }
-            group.drop_first(if until == i64::MAX {
-                group.list.len()
-            } else {
-                needed
-            });
+            group.drop_first(if until == i64::MAX { group.list.len() } else { needed });
             let silent = group.last_hit > until.saturating_sub(self.correlations[c].timespan_ns);
             if until < i64::MAX && (silent || !group.list.is_empty()) {
                 self.groups += 1;
@@ -491,12 +445,7 @@ impl Correlator {
                 .iter()
                 .map(|from| match *from {
                     Export::Group(i) => vec![key[i]],
-                    Export::Carry(i) => carried
-                        .get(i)
-                        .copied()
-                        .filter(|&v| v != NONE)
-                        .into_iter()
-                        .collect(),
+                    Export::Carry(i) => carried.get(i).copied().filter(|&v| v != NONE).into_iter().collect(),
                 })
                 .collect();
             for &(receiver, source) in &plan.wirings[c].downstream {
@@ -532,9 +481,7 @@ impl Correlator {
             return Vec::new();
         }
         let quads = self.tuples.get(id).chunks_exact(4);
-        quads
-            .map(|q| u32::from_le_bytes([q[0], q[1], q[2], q[3]]))
-            .collect()
+        quads.map(|q| u32::from_le_bytes([q[0], q[1], q[2], q[3]])).collect()
     }
 
     fn report(&mut self, mut hits: Vec<Hit>, out: &mut dyn FnMut(&CorrelationHit)) {
@@ -545,11 +492,8 @@ impl Correlator {
         for hit in hits {
             self.statistics.hits += 1;
             let names = &self.correlations[hit.correlation].group_by;
-            let group: Vec<(&str, &str)> = names
-                .iter()
-                .zip(&hit.group)
-                .map(|(n, v)| (n.as_str(), v.as_str()))
-                .collect();
+            let group: Vec<(&str, &str)> =
+                names.iter().zip(&hit.group).map(|(n, v)| (n.as_str(), v.as_str())).collect();
             let evidence: Vec<Evidence> = hit
                 .evidence
                 .iter()
@@ -647,10 +591,7 @@ impl Correlator {
             return;
         };
         // Some room is left for matches that come out of order.
-        let mut cut = middle
-            .saturating_add(span)
-            .saturating_add(span)
-            .min(newest.saturating_sub(span / 8));
+        let mut cut = middle.saturating_add(span).saturating_add(span).min(newest.saturating_sub(span / 8));
         for source in &self.plan.wirings[c].sources {
             if let Upstream::Correlation(inner) = source.upstream {
                 cut = cut.min(self.states[inner].done);
@@ -687,17 +628,12 @@ impl Correlator {
             return;
         };
         let newest = |g: &Group| g.list.iter().map(|o| o.time_ns).max().unwrap_or(g.last_hit);
-        let mut order: Vec<(i64, Box<[u32]>)> = state
-            .groups
-            .iter()
-            .map(|(key, group)| (newest(group), key.clone()))
-            .collect();
+        let mut order: Vec<(i64, Box<[u32]>)> =
+            state.groups.iter().map(|(key, group)| (newest(group), key.clone())).collect();
         order.sort_unstable();
         order.truncate(order.len() / 2);
-        let mut gone: Vec<(Box<[u32]>, Group)> = order
-            .iter()
-            .filter_map(|(_, key)| state.groups.remove_entry(key))
-            .collect();
+        let mut gone: Vec<(Box<[u32]>, Group)> =
+            order.iter().filter_map(|(_, key)| state.groups.remove_entry(key)).collect();
         for (key, group) in &mut state.groups {
             self.bytes -= group.bytes(key);
             group.sort();
@@ -737,11 +673,7 @@ impl Correlator {
                     if correlation.kind == Type::ValueCount {
                         let id = o.measure as u32;
                         let several = correlation.fields.len() > 1;
-                        o.measure = u64::from(if several {
-                            renamed.tuple(id)
-                        } else {
-                            renamed.value(id)
-                        });
+                        o.measure = u64::from(if several { renamed.tuple(id) } else { renamed.value(id) });
                     }
                 }
                 // The numbers are part of the order.
@@ -780,12 +712,8 @@ impl Renaming<'_> {
             return NONE;
         }
         let quads = self.old_tuples.get(id).chunks_exact(4);
-        let bytes: Vec<u8> = quads
-            .flat_map(|q| {
-                self.value(u32::from_le_bytes([q[0], q[1], q[2], q[3]]))
-                    .to_le_bytes()
-            })
-            .collect();
+        let bytes: Vec<u8> =
+            quads.flat_map(|q| self.value(u32::from_le_bytes([q[0], q[1], q[2], q[3]])).to_le_bytes()).collect();
         self.tuples.intern(&bytes).unwrap_or(NONE)
     }
 }

@@ -76,16 +76,11 @@ impl<'a> Test<'a> {
             measure.remove(list, first..new_first);
             first = new_first;
             measure.add(list, start..end);
-            let due =
-                self.rising || end == list.len() || self.first_of_window(list, first, end) > first;
+            let due = self.rising || end == list.len() || self.first_of_window(list, first, end) > first;
             let quiet = self.window_start(now, list[first].time_ns) <= stretch.last_hit;
             if due && !quiet && now > stretch.after && measure.holds(list[first].time_ns) {
                 stretch.last_hit = now;
-                found.push(Found {
-                    first,
-                    last: end - 1,
-                    value: measure.value(),
-                });
+                found.push(Found { first, last: end - 1, value: measure.value() });
             }
             start = end;
         }
@@ -176,9 +171,7 @@ impl<'a> Measure<'a> {
             Type::ValueSum | Type::ValueAvg => Kept::Sum(0, 0),
             Type::ValueMedian | Type::ValuePercentile => Kept::Ranks(Ranks::new(list)),
             Type::Temporal => Kept::Rules(rules()),
-            Type::TemporalOrdered => {
-                Kept::Order(rules(), Chain::new(test.ordered.len(), test.slots_of.len()))
-            }
+            Type::TemporalOrdered => Kept::Order(rules(), Chain::new(test.ordered.len(), test.slots_of.len())),
         };
         Self { test, kept }
     }
@@ -300,10 +293,7 @@ struct RuleCounts {
 
 impl RuleCounts {
     fn new(rules: usize) -> Self {
-        Self {
-            counts: vec![0; rules],
-            different: 0,
-        }
+        Self { counts: vec![0; rules], different: 0 }
     }
 
     fn add(&mut self, slots: &[u32]) {
@@ -374,9 +364,7 @@ impl Chain {
         for next in step..self.latest.len() {
             let rule = test.ordered[next];
             let left = &mut self.left;
-            let Some(source) =
-                (0..left.len()).find(|&s| left[s] > 0 && test.slots_of[s].contains(&rule))
-            else {
+            let Some(source) = (0..left.len()).find(|&s| left[s] > 0 && test.slots_of[s].contains(&rule)) else {
                 return;
             };
             left[source] -= 1;
@@ -386,9 +374,7 @@ impl Chain {
     }
 
     fn is_complete_since(&self, first: i64) -> bool {
-        self.latest
-            .last()
-            .is_some_and(|l| l.is_some_and(|start| start >= first))
+        self.latest.last().is_some_and(|l| l.is_some_and(|start| start >= first))
     }
 }
 
@@ -404,11 +390,7 @@ impl Ranks {
         let mut values: Vec<f64> = list.iter().map(|o| f64::from_bits(o.measure)).collect();
         values.sort_unstable_by(f64::total_cmp);
         values.dedup_by(|a, b| a.total_cmp(b).is_eq());
-        Self {
-            tree: vec![0; values.len() + 1],
-            values,
-            count: 0,
-        }
+        Self { tree: vec![0; values.len() + 1], values, count: 0 }
     }
 
     fn add(&mut self, bits: u64) {

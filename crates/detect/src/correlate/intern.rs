@@ -26,10 +26,7 @@ impl Interner {
     fn intern_short(&mut self, value: &[u8]) -> Option<u32> {
         use std::hash::BuildHasher;
         let hash = self.hasher.hash_one(value);
-        if let Some(&id) = self
-            .table
-            .find(hash, |&id| bytes(&self.arena, &self.ends, id) == value)
-        {
+        if let Some(&id) = self.table.find(hash, |&id| bytes(&self.arena, &self.ends, id) == value) {
             return Some(id);
         }
         let end = u32::try_from(self.arena.len() + value.len()).ok()?;
@@ -37,8 +34,7 @@ impl Interner {
         self.arena.extend_from_slice(value);
         self.ends.push(end);
         let (arena, ends, hasher) = (&self.arena, &self.ends, &self.hasher);
-        self.table
-            .insert_unique(hash, id, |&id| hasher.hash_one(bytes(arena, ends, id)));
+        self.table.insert_unique(hash, id, |&id| hasher.hash_one(bytes(arena, ends, id)));
         Some(id)
     }
 

@@ -1,8 +1,8 @@
 //! A correlation after parsing.
 
 use rsigma_parser::{
-    ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType,
-    Quantifier, SelectorPattern, Timespan, WindowMode,
+    ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, Quantifier,
+    SelectorPattern, Timespan, WindowMode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,8 @@ pub struct Correlation {
     pub aliases: Vec<Alias>,
     /// `generate`: whether the rules it refers to report on their own.
     pub generate: bool,
+    /// False for a correlation that only feeds others: one that refers to it has `generate: false`.
+    pub reports: bool,
 }
 
 /// Type of a correlation.
@@ -84,10 +86,7 @@ pub enum Type {
 impl Type {
     /// Whether it looks at values of a field.
     pub fn has_field(self) -> bool {
-        !matches!(
-            self,
-            Self::EventCount | Self::Temporal | Self::TemporalOrdered
-        )
+        !matches!(self, Self::EventCount | Self::Temporal | Self::TemporalOrdered)
     }
 
     /// Whether it looks at which rules matched.
@@ -143,10 +142,7 @@ pub enum Operator {
 
 impl Operator {
     /// Whether `value` compares so with `limit`.
-    #[expect(
-        clippy::float_cmp,
-        reason = "counts are exact; equality of averages is what the rule asks for"
-    )]
+    #[expect(clippy::float_cmp, reason = "counts are exact; equality of averages is what the rule asks for")]
     pub fn holds(self, value: f64, limit: f64) -> bool {
         match self {
             Self::Gt => value > limit,
@@ -181,9 +177,7 @@ impl RuleExpr {
             Self::And(all) => all.iter().all(|e| e.holds(matched)),
             Self::Or(any) => any.iter().any(|e| e.holds(matched)),
             Self::Not(inner) => !inner.holds(matched),
-            Self::AtLeast(count, rules) => {
-                rules.iter().filter(|&&r| matched(r)).count() >= *count as usize
-            }
+            Self::AtLeast(count, rules) => rules.iter().filter(|&&r| matched(r)).count() >= *count as usize,
             Self::Rule(rule) => matched(*rule),
         }
     }
@@ -232,17 +226,11 @@ impl Correlation {
             return Err("the correlation refers to no rule".to_owned());
         }
         if rule.rules.len() > MAX_RULES {
-            return Err(format!(
-                "the correlation refers to more than {MAX_RULES} rules"
-            ));
+            return Err(format!("the correlation refers to more than {MAX_RULES} rules"));
         }
         let (fields, percentile) = measured(rule, kind)?;
         Ok(Self {
-            id: rule
-                .id
-                .clone()
-                .or_else(|| rule.name.clone())
-                .unwrap_or_else(|| made_up_id(rule)),
+            id: rule.id.clone().or_else(|| rule.name.clone()).unwrap_or_else(|| made_up_id(rule)),
             name: rule.name.clone(),
             title: rule.title.clone(),
             level: rule.level.map_or(Level::default(), level),
@@ -263,6 +251,7 @@ impl Correlation {
             percentile,
             aliases: aliases(rule),
             generate: rule.generate,
+            reports: true,
         })
     }
 
@@ -281,18 +270,11 @@ impl Correlation {
 
     /// Whether more matches can only help.
     pub(super) fn is_rising(&self) -> bool {
-        let counts = matches!(
-            self.kind,
-            Type::EventCount | Type::ValueCount | Type::ValueSum
-        ) || self.kind.is_temporal();
+        let counts =
+            matches!(self.kind, Type::EventCount | Type::ValueCount | Type::ValueSum) || self.kind.is_temporal();
         match &self.condition {
             Condition::Rules(expr) => expr.is_rising(),
-            Condition::Number(all) => {
-                counts
-                    && all
-                        .iter()
-                        .all(|(op, _)| matches!(op, Operator::Gt | Operator::Gte))
-            }
+            Condition::Number(all) => counts && all.iter().all(|(op, _)| matches!(op, Operator::Gt | Operator::Gte)),
         }
     }
 }
@@ -322,20 +304,14 @@ fn level(level: rsigma_parser::Level) -> Level {
 
 /// FNV-1a: an id that stays the same in every version and on every machine.
 fn made_up_id(rule: &CorrelationRule) -> String {
-    let texts = std::iter::once(&rule.title)
-        .chain(&rule.rules)
-        .chain(&rule.group_by);
+    let texts = std::iter::once(&rule.title).chain(&rule.rules).chain(&rule.group_by);
     let bytes = texts.flat_map(|t| t.bytes().chain([0]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
-    });
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     format!("correlation-{hash:016x}")
 }
 
 fn nanoseconds(span: &Timespan) -> Result<i64, String> {
-    let ns = i64::try_from(span.seconds)
-        .ok()
-        .and_then(|s| s.checked_mul(1_000_000_000));
+    let ns = i64::try_from(span.seconds).ok().and_then(|s| s.checked_mul(1_000_000_000));
     match ns {
         Some(0) => Err(format!("timespan `{}` is empty", span.original)),
         Some(ns) => Ok(ns),
@@ -347,9 +323,7 @@ fn window(rule: &CorrelationRule) -> Result<Window, String> {
     match (rule.window, &rule.gap) {
         (WindowMode::Sliding, _) => Ok(Window::Sliding),
         (WindowMode::Tumbling, _) => Ok(Window::Tumbling),
-        (WindowMode::Session, Some(gap)) => Ok(Window::Session {
-            gap_ns: nanoseconds(gap)?,
-        }),
+        (WindowMode::Session, Some(gap)) => Ok(Window::Session { gap_ns: nanoseconds(gap)? }),
         (WindowMode::Session, None) => Err("a session window needs a gap".to_owned()),
     }
 }
@@ -357,9 +331,7 @@ fn window(rule: &CorrelationRule) -> Result<Window, String> {
 /// `field` and `percentile` of the condition.
 fn measured(rule: &CorrelationRule, kind: Type) -> Result<(Vec<String>, u8), String> {
     let (field, percentile) = match &rule.condition {
-        CorrelationCondition::Threshold {
-            field, percentile, ..
-        } => (field.clone().unwrap_or_default(), *percentile),
+        CorrelationCondition::Threshold { field, percentile, .. } => (field.clone().unwrap_or_default(), *percentile),
         CorrelationCondition::Extended(_) => (Vec::new(), None),
     };
     let percentile = match percentile {
@@ -376,9 +348,7 @@ fn measured(rule: &CorrelationRule, kind: Type) -> Result<(Vec<String>, u8), Str
         0 => Err("the condition of a value correlation needs a `field`".to_owned()),
         1 => Ok((field, percentile)),
         _ if kind == Type::ValueCount => Ok((field, percentile)),
-        n => Err(format!(
-            "only value_count can look at several fields, {n} are given"
-        )),
+        n => Err(format!("only value_count can look at several fields, {n} are given")),
     }
 }
 
@@ -390,19 +360,14 @@ fn condition(rule: &CorrelationRule, kind: Type) -> Result<Condition, String> {
         CorrelationCondition::Extended(expr) => {
             let expr = rule_expr(expr, &rule.rules, MAX_DEPTH)?;
             if kind == Type::TemporalOrdered && expr.required().is_none_or(|r| r.is_empty()) {
-                return Err(
-                    "the condition of temporal_ordered must say which rules are needed: only \
+                return Err("the condition of temporal_ordered must say which rules are needed: only \
                      `and`, `not` and `all of` can be used"
-                        .to_owned(),
-                );
+                    .to_owned());
             }
             Ok(Condition::Rules(expr))
         }
         CorrelationCondition::Threshold { predicates, .. } => {
-            let list: Vec<_> = predicates
-                .iter()
-                .map(|(op, value)| (operator(*op), number(*value)))
-                .collect();
+            let list: Vec<_> = predicates.iter().map(|(op, value)| (operator(*op), number(*value))).collect();
             if list.is_empty() {
                 return Err("the condition compares with nothing".to_owned());
             }
@@ -415,11 +380,7 @@ fn condition(rule: &CorrelationRule, kind: Type) -> Result<Condition, String> {
 }
 
 /// The condition of a temporal type that counts rules. The parser writes "all of them" as `gte: 1`.
-fn rule_count(
-    list: Vec<(Operator, f64)>,
-    kind: Type,
-    rules: &[String],
-) -> Result<Condition, String> {
+fn rule_count(list: Vec<(Operator, f64)>, kind: Type, rules: &[String]) -> Result<Condition, String> {
     let all = rules.len() as f64;
     if list == [(Operator::Gte, 1.0)] {
         return Ok(Condition::Number(vec![(Operator::Gte, all)]));
@@ -464,25 +425,17 @@ fn rule_expr(expr: &ConditionExpr, rules: &[String], depth: usize) -> Result<Rul
         ConditionExpr::And(all) => RuleExpr::And(list(all)?),
         ConditionExpr::Or(any) => RuleExpr::Or(list(any)?),
         ConditionExpr::Not(inner) => RuleExpr::Not(Box::new(rule_expr(inner, rules, depth)?)),
-        ConditionExpr::Identifier(name) => {
-            RuleExpr::Rule(
-                rules.iter().position(|r| r == name).ok_or_else(|| {
-                    format!("the condition names `{name}`, which `rules` does not")
-                })? as u32,
-            )
-        }
-        ConditionExpr::Selector {
-            quantifier,
-            pattern,
-        } => selector(quantifier, pattern, rules)?,
+        ConditionExpr::Identifier(name) => RuleExpr::Rule(
+            rules
+                .iter()
+                .position(|r| r == name)
+                .ok_or_else(|| format!("the condition names `{name}`, which `rules` does not"))? as u32,
+        ),
+        ConditionExpr::Selector { quantifier, pattern } => selector(quantifier, pattern, rules)?,
     })
 }
 
-fn selector(
-    quantifier: &Quantifier,
-    pattern: &SelectorPattern,
-    rules: &[String],
-) -> Result<RuleExpr, String> {
+fn selector(quantifier: &Quantifier, pattern: &SelectorPattern, rules: &[String]) -> Result<RuleExpr, String> {
     let chosen: Vec<u32> = rules
         .iter()
         .enumerate()
@@ -527,16 +480,10 @@ fn aliases(rule: &CorrelationRule) -> Vec<Alias> {
         .aliases
         .iter()
         .map(|alias| {
-            let mut fields: Vec<(String, String)> = alias
-                .mapping
-                .iter()
-                .map(|(rule, field)| (rule.clone(), field.clone()))
-                .collect();
+            let mut fields: Vec<(String, String)> =
+                alias.mapping.iter().map(|(rule, field)| (rule.clone(), field.clone())).collect();
             fields.sort();
-            Alias {
-                name: alias.alias.clone(),
-                fields,
-            }
+            Alias { name: alias.alias.clone(), fields }
         })
         .collect();
     aliases.sort_by(|a, b| a.name.cmp(&b.name));

@@ -114,10 +114,7 @@ impl Plan {
         for upstream in distinct(slots) {
             let names = SenderNames::of(upstream, list, rules);
             let mut columns_of = |fields: &[String]| -> Vec<usize> {
-                fields
-                    .iter()
-                    .map(|f| self.ask(upstream, names.field(correlation, f)))
-                    .collect()
+                fields.iter().map(|f| self.ask(upstream, names.field(correlation, f))).collect()
             };
             let group = columns_of(&correlation.group_by);
             let measure = columns_of(&correlation.fields);
@@ -183,21 +180,14 @@ impl<'a> SenderNames<'a> {
             Upstream::Rule(r) => (&rules[r].id, &rules[r].name),
             Upstream::Correlation(c) => (&correlations[c].id, &correlations[c].name),
         };
-        Self {
-            id,
-            name: name.as_deref(),
-        }
+        Self { id, name: name.as_deref() }
     }
 
     /// What the sender calls `field`. An alias that does not mention the sender means the field of its own name.
     fn field<'f>(&self, correlation: &'f Correlation, field: &'f str) -> &'f str {
         let alias = correlation.aliases.iter().find(|a| a.name == field);
         alias
-            .and_then(|a| {
-                a.fields
-                    .iter()
-                    .find(|(rule, _)| rule == self.id || Some(rule.as_str()) == self.name)
-            })
+            .and_then(|a| a.fields.iter().find(|(rule, _)| rule == self.id || Some(rule.as_str()) == self.name))
             .map_or(field, |(_, f)| f.as_str())
     }
 }
@@ -266,12 +256,7 @@ fn resolve(list: &[Correlation], index: &Index) -> (Resolved, Vec<usize>, Vec<Un
     }
     for c in 0..list.len() {
         if state[c] == State::Waiting {
-            refuse(
-                c,
-                "refers to itself, directly or through others".to_owned(),
-                &mut state,
-                &mut unusable,
-            );
+            refuse(c, "refers to itself, directly or through others".to_owned(), &mut state, &mut unusable);
         }
     }
     unusable.sort_by_key(|u| u.correlation);
@@ -287,25 +272,14 @@ enum State {
 
 fn refuse(c: usize, reason: String, state: &mut [State], unusable: &mut Vec<Unusable>) {
     state[c] = State::Refused;
-    unusable.push(Unusable {
-        correlation: c,
-        reason,
-    });
+    unusable.push(Unusable { correlation: c, reason });
 }
 
 fn references(correlation: &Correlation, index: &Index) -> Result<Vec<Vec<Upstream>>, String> {
     let one = |name: &String| {
-        index
-            .0
-            .get(name.as_str())
-            .cloned()
-            .ok_or_else(|| format!("refers to rule `{name}`, which is not loaded"))
+        index.0.get(name.as_str()).cloned().ok_or_else(|| format!("refers to rule `{name}`, which is not loaded"))
     };
-    let slots: Vec<_> = correlation
-        .rules
-        .iter()
-        .map(one)
-        .collect::<Result<_, _>>()?;
+    let slots: Vec<_> = correlation.rules.iter().map(one).collect::<Result<_, _>>()?;
     let numbers = correlation.kind == Type::TemporalOrdered;
     if numbers && correlation.rules.len() > 256 {
         return Err("temporal_ordered can have at most 256 rules".to_owned());
@@ -316,19 +290,9 @@ fn references(correlation: &Correlation, index: &Index) -> Result<Vec<Vec<Upstre
 /// The different senders in the order in which they are first named.
 fn distinct(slots: &[Vec<Upstream>]) -> Vec<Upstream> {
     let mut seen = std::collections::HashSet::new();
-    slots
-        .iter()
-        .flatten()
-        .copied()
-        .filter(|u| seen.insert(*u))
-        .collect()
+    slots.iter().flatten().copied().filter(|u| seen.insert(*u)).collect()
 }
 
 fn slots_of(slots: &[Vec<Upstream>], upstream: Upstream) -> Vec<u32> {
-    slots
-        .iter()
-        .enumerate()
-        .filter(|(_, s)| s.contains(&upstream))
-        .map(|(i, _)| i as u32)
-        .collect()
+    slots.iter().enumerate().filter(|(_, s)| s.contains(&upstream)).map(|(i, _)| i as u32).collect()
 }

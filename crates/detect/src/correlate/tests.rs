@@ -14,8 +14,7 @@ fn correlations(yaml: &str) -> Vec<Correlation> {
     let parsed = rsigma_parser::parse_sigma_yaml(yaml).unwrap();
     assert_eq!(parsed.errors, Vec::<String>::new());
     let list = parsed.correlations.iter();
-    list.map(|c| Correlation::from_sigma(c, Origin::default()).unwrap())
-        .collect()
+    list.map(|c| Correlation::from_sigma(c, Origin::default()).unwrap()).collect()
 }
 
 fn reason(body: &str) -> String {
@@ -85,24 +84,15 @@ fn seen(hit: &CorrelationHit) -> Seen {
         position: hit.position,
         group: hit.group.iter().map(|(_, v)| (*v).to_owned()).collect(),
         value: hit.value,
-        evidence: hit
-            .evidence
-            .iter()
-            .map(|e| (e.rule.clone(), e.position))
-            .collect(),
+        evidence: hit.evidence.iter().map(|e| (e.rule.clone(), e.position)).collect(),
     }
 }
 
 fn feed(engine: &mut Correlator, list: &[Match], hits: &mut Vec<Seen>) {
     for m in list {
         let fields: Vec<(&str, &str)> = m.fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        let observation = Observation {
-            rule: m.rule,
-            time_ns: Some(m.time),
-            fields: &fields,
-            file: 0,
-            position: m.position,
-        };
+        let observation =
+            Observation { rule: m.rule, time_ns: Some(m.time), fields: &fields, file: 0, position: m.position };
         engine.feed(&observation, &mut |h| hits.push(seen(h)));
     }
 }
@@ -144,10 +134,7 @@ fn counts_events_in_a_sliding_window() {
     let one = |t, p| at(t, 0, p, &[("host", "h1")]);
     assert_eq!(times(BRUTE, &[one(0, 1), one(50, 2)]), [0_i64; 0]);
     assert_eq!(times(BRUTE, &[one(0, 1), one(50, 2), one(60, 3)]), [60]);
-    assert_eq!(
-        times(BRUTE, &[one(0, 1), one(50, 2), one(61, 3)]),
-        [0_i64; 0]
-    );
+    assert_eq!(times(BRUTE, &[one(0, 1), one(50, 2), one(61, 3)]), [0_i64; 0]);
     let hits = run(BRUTE, &[one(60, 3), one(0, 1), one(50, 2)]);
     assert_eq!(hits[0].group, ["h1"]);
     assert_eq!(hits[0].position, 3);
@@ -158,9 +145,7 @@ fn counts_events_in_a_sliding_window() {
 
 #[test]
 fn is_silent_until_the_window_lies_behind_the_hit() {
-    let list: Vec<Match> = (0..200)
-        .map(|t| at(t, 0, t as u64, &[("host", "h1")]))
-        .collect();
+    let list: Vec<Match> = (0..200).map(|t| at(t, 0, t as u64, &[("host", "h1")])).collect();
     assert_eq!(times(BRUTE, &list), [2, 63, 124, 185]);
 }
 
@@ -207,13 +192,7 @@ fn events_without_time_are_counted_only() {
     let fields = [("host", "h")];
     let mut hits = 0;
     for position in 0..9 {
-        let observation = Observation {
-            rule: 0,
-            time_ns: None,
-            fields: &fields,
-            file: 0,
-            position,
-        };
+        let observation = Observation { rule: 0, time_ns: None, fields: &fields, file: 0, position };
         engine.feed(&observation, &mut |_| hits += 1);
     }
     engine.flush(&mut |_| hits += 1);
@@ -222,66 +201,25 @@ fn events_without_time_are_counted_only() {
 
 #[test]
 fn counts_values_and_combinations() {
-    let yaml = BRUTE
-        .replace("event_count", "value_count")
-        .replace("{gte: 3}", "{field: user, gte: 3}");
+    let yaml = BRUTE.replace("event_count", "value_count").replace("{gte: 3}", "{field: user, gte: 3}");
     let login = |t, user| at(t, 0, t as u64, &[("host", "h"), ("user", user)]);
-    assert_eq!(
-        times(&yaml, &[login(0, "x"), login(1, "y"), login(2, "x")]),
-        [0_i64; 0]
-    );
-    assert_eq!(
-        times(&yaml, &[login(0, "x"), login(1, "y"), login(2, "z")]),
-        [2]
-    );
+    assert_eq!(times(&yaml, &[login(0, "x"), login(1, "y"), login(2, "x")]), [0_i64; 0]);
+    assert_eq!(times(&yaml, &[login(0, "x"), login(1, "y"), login(2, "z")]), [2]);
     let pairs = yaml.replace("field: user", "field: [user, port]");
-    let pair = |t, user, port| {
-        at(
-            t,
-            0,
-            t as u64,
-            &[("host", "h"), ("user", user), ("port", port)],
-        )
-    };
-    let list = [
-        pair(0, "x", "1"),
-        pair(1, "x", "2"),
-        pair(2, "y", "1"),
-        login(3, "q"),
-    ];
+    let pair = |t, user, port| at(t, 0, t as u64, &[("host", "h"), ("user", user), ("port", port)]);
+    let list = [pair(0, "x", "1"), pair(1, "x", "2"), pair(2, "y", "1"), login(3, "q")];
     assert_eq!(times(&pairs, &list), [2]);
 }
 
 #[test]
 fn sums_averages_and_percentiles() {
-    let yaml = |kind: &str, condition: &str| {
-        BRUTE
-            .replace("event_count", kind)
-            .replace("{gte: 3}", condition)
-    };
+    let yaml = |kind: &str, condition: &str| BRUTE.replace("event_count", kind).replace("{gte: 3}", condition);
     let sent = |t, n| at(t, 0, t as u64, &[("host", "h"), ("bytes", n)]);
-    let list = [
-        sent(0, "100"),
-        sent(1, "1e2"),
-        sent(2, "many"),
-        sent(3, "50.5"),
-    ];
-    assert_eq!(
-        times(&yaml("value_sum", "{field: bytes, gt: 250}"), &list),
-        [3]
-    );
-    assert_eq!(
-        times(&yaml("value_sum", "{field: bytes, gt: 251}"), &list),
-        [0_i64; 0]
-    );
-    assert_eq!(
-        times(&yaml("value_avg", "{field: bytes, gt: 83, lt: 84}"), &list),
-        [3]
-    );
-    assert_eq!(
-        times(&yaml("value_median", "{field: bytes, eq: 100}"), &list),
-        [3]
-    );
+    let list = [sent(0, "100"), sent(1, "1e2"), sent(2, "many"), sent(3, "50.5")];
+    assert_eq!(times(&yaml("value_sum", "{field: bytes, gt: 250}"), &list), [3]);
+    assert_eq!(times(&yaml("value_sum", "{field: bytes, gt: 251}"), &list), [0_i64; 0]);
+    assert_eq!(times(&yaml("value_avg", "{field: bytes, gt: 83, lt: 84}"), &list), [3]);
+    assert_eq!(times(&yaml("value_median", "{field: bytes, eq: 100}"), &list), [3]);
     let percentile = yaml("value_percentile", "{field: bytes, lt: 61, percentile: 10}");
     let hits = run(&percentile, &list);
     assert!((hits[0].value - 60.4).abs() < 1e-9, "{hits:?}");
@@ -310,18 +248,13 @@ fn temporal_ordered_needs_the_order() {
     let yaml = CHAIN.replace("type: temporal", "type: temporal_ordered");
     let m = |t, rule, p| at(t, rule, p, &[("host", "h")]);
     assert_eq!(times(&yaml, &[m(0, 0, 0), m(1, 1, 1), m(2, 2, 2)]), [2]);
-    assert_eq!(
-        times(&yaml, &[m(0, 2, 0), m(1, 1, 1), m(2, 0, 2)]),
-        [0_i64; 0]
-    );
+    assert_eq!(times(&yaml, &[m(0, 2, 0), m(1, 1, 1), m(2, 0, 2)]), [0_i64; 0]);
     // One instant: a clock cannot tell which was first.
     assert_eq!(times(&yaml, &[m(5, 2, 0), m(5, 1, 1), m(5, 0, 2)]), [5]);
     // The chain must lie in one window, though older members of it are there.
     let list = [m(0, 0, 0), m(30, 1, 1), m(70, 2, 2), m(80, 0, 3)];
     assert_eq!(times(&yaml, &list), [0_i64; 0]);
-    let twice = CHAIN
-        .replace("type: temporal", "type: temporal_ordered")
-        .replace("[a, b, c]", "[a, a, b]");
+    let twice = CHAIN.replace("type: temporal", "type: temporal_ordered").replace("[a, b, c]", "[a, a, b]");
     assert_eq!(times(&twice, &[m(0, 0, 0), m(0, 1, 1)]), [0_i64; 0]);
     assert_eq!(times(&twice, &[m(0, 0, 0), m(0, 0, 2), m(0, 1, 1)]), [0]);
 }
@@ -336,9 +269,7 @@ fn expressions_over_rules() {
     assert_eq!(times(&either, &[m(0, 1), m(10, 2)]), [10]);
     let some = format!("{CHAIN}    condition: 2 of them\n");
     assert_eq!(times(&some, &[m(0, 1), m(10, 2)]), [10]);
-    let ordered = without
-        .replace("temporal", "temporal_ordered")
-        .replace("a and not b", "a and b");
+    let ordered = without.replace("temporal", "temporal_ordered").replace("a and not b", "a and b");
     assert_eq!(times(&ordered, &[m(0, 1), m(10, 0)]), [0_i64; 0]);
     assert_eq!(times(&ordered, &[m(0, 0), m(10, 1)]), [10]);
 }
@@ -356,12 +287,7 @@ correlation:
         address: {a: destination, b: source}
 ";
     let list = [
-        at(
-            0,
-            0,
-            1,
-            &[("destination", "192.0.2.1"), ("source", "192.0.2.9")],
-        ),
+        at(0, 0, 1, &[("destination", "192.0.2.1"), ("source", "192.0.2.9")]),
         at(1, 1, 2, &[("source", "192.0.2.1")]),
     ];
     let (engine, _) = Correlator::new(correlations(yaml), &rules(), Limits::default());
@@ -387,13 +313,7 @@ fn correlations_feed_correlations() {
     let yaml = format!("{BRUTE}{CHAINED}");
     let failed = |t, user| at(t, 0, t as u64, &[("host", "h"), ("user", user)]);
     let worked = |t, user| at(t, 1, t as u64, &[("user", user)]);
-    let list = [
-        failed(0, "x"),
-        failed(1, "y"),
-        failed(2, "x"),
-        worked(9, "x"),
-        worked(8, "z"),
-    ];
+    let list = [failed(0, "x"), failed(1, "y"), failed(2, "x"), worked(9, "x"), worked(8, "z")];
     let hits = run(&yaml, &list);
     assert_eq!(hits.len(), 1, "the inner one does not report: {hits:?}");
     assert_eq!((hits[0].correlation, hits[0].time), (1, 9));
@@ -423,10 +343,7 @@ correlation: {{type: event_count, rules: [itself], timespan: 1m, condition: {{gt
 "
     );
     let (engine, unusable) = Correlator::new(correlations(&yaml), &rules(), Limits::default());
-    let reasons: Vec<(usize, &str)> = unusable
-        .iter()
-        .map(|u| (u.correlation, u.reason.as_str()))
-        .collect();
+    let reasons: Vec<(usize, &str)> = unusable.iter().map(|u| (u.correlation, u.reason.as_str())).collect();
     assert_eq!(
         reasons,
         [
@@ -441,9 +358,7 @@ correlation: {{type: event_count, rules: [itself], timespan: 1m, condition: {{gt
 #[test]
 fn says_why_a_correlation_cannot_be_used() {
     assert_eq!(
-        reason(
-            "    type: value_count\n    rules: [a]\n    timespan: 1m\n    condition: {gte: 1}\n"
-        ),
+        reason("    type: value_count\n    rules: [a]\n    timespan: 1m\n    condition: {gte: 1}\n"),
         "the condition of a value correlation needs a `field`"
     );
     assert_eq!(
@@ -451,15 +366,11 @@ fn says_why_a_correlation_cannot_be_used() {
         "the correlation refers to no rule"
     );
     assert_eq!(
-        reason(
-            "    type: event_count\n    rules: [a]\n    timespan: 0s\n    condition: {gte: 1}\n"
-        ),
+        reason("    type: event_count\n    rules: [a]\n    timespan: 0s\n    condition: {gte: 1}\n"),
         "timespan `0s` is empty"
     );
     assert_eq!(
-        reason(
-            "    type: event_count\n    rules: [a]\n    timespan: 9999y\n    condition: {gte: 1}\n"
-        ),
+        reason("    type: event_count\n    rules: [a]\n    timespan: 9999y\n    condition: {gte: 1}\n"),
         "timespan `9999y` is too long"
     );
     assert_eq!(
@@ -470,14 +381,9 @@ fn says_why_a_correlation_cannot_be_used() {
 
 #[test]
 fn survives_a_pack() {
-    let list = correlations(&format!(
-        "{BRUTE}{CHAINED}---{CHAIN}    condition: a and not b\n"
-    ));
+    let list = correlations(&format!("{BRUTE}{CHAINED}---{CHAIN}    condition: a and not b\n"));
     let bytes = postcard::to_stdvec(&list).unwrap();
-    assert_eq!(
-        postcard::from_bytes::<Vec<Correlation>>(&bytes).unwrap(),
-        list
-    );
+    assert_eq!(postcard::from_bytes::<Vec<Correlation>>(&bytes).unwrap(), list);
 }
 
 #[test]
@@ -493,22 +399,12 @@ fn keeps_evidence_of_every_rule() {
 
 #[test]
 fn long_input_in_order_is_exact_in_little_memory() {
-    let limits = Limits {
-        groups: 300,
-        observations_per_group: 400,
-        bytes: 400_000,
-        ..Limits::default()
-    };
+    let limits = Limits { groups: 300, observations_per_group: 400, bytes: 400_000, ..Limits::default() };
     let host = |t: i64| format!("h{}", t * 7919 % 97);
-    let list: Vec<Match> = (0..40_000)
-        .map(|t| at(t / 4, 0, t as u64, &[("host", &host(t))]))
-        .collect();
+    let list: Vec<Match> = (0..40_000).map(|t| at(t / 4, 0, t as u64, &[("host", &host(t))])).collect();
     let correlations = correlations(BRUTE);
     let (bounded, statistics) = run_with(&correlations, &list, limits);
-    assert!(
-        statistics.exact() && statistics.compactions > 3,
-        "{statistics:?}"
-    );
+    assert!(statistics.exact() && statistics.compactions > 3, "{statistics:?}");
     let (whole, _) = run_with(&correlations, &list, Limits::default());
     assert!(whole.len() > 100);
     assert_eq!(bounded, whole);
@@ -516,23 +412,12 @@ fn long_input_in_order_is_exact_in_little_memory() {
 
 #[test]
 fn hostile_groups_are_bounded_and_counted() {
-    let limits = Limits {
-        groups: 1000,
-        observations_per_group: 100,
-        bytes: 1_000_000,
-        ..Limits::default()
-    };
+    let limits = Limits { groups: 1000, observations_per_group: 100, bytes: 1_000_000, ..Limits::default() };
     let (mut engine, _) = Correlator::new(correlations(BRUTE), &rules(), limits);
     for i in 0..50_000_u64 {
         let host = format!("host-{i}");
         let host = if i % 2 == 0 { host.as_str() } else { "same" };
-        let observation = Observation {
-            rule: 0,
-            time_ns: Some(0),
-            fields: &[("host", host)],
-            file: 0,
-            position: i,
-        };
+        let observation = Observation { rule: 0, time_ns: Some(0), fields: &[("host", host)], file: 0, position: i };
         engine.feed(&observation, &mut |_| {});
         assert!(engine.groups() <= limits.groups);
         assert!(engine.bytes() <= limits.bytes);
@@ -577,28 +462,11 @@ struct Slow {
 }
 
 /// Every hit of one correlation without inner ones, fields `host` and `v`.
-fn slow(
-    c: &Correlation,
-    index: usize,
-    matches: &BTreeSet<Match>,
-) -> Vec<(usize, i64, Vec<String>, f64)> {
+fn slow(c: &Correlation, index: usize, matches: &BTreeSet<Match>) -> Vec<(usize, i64, Vec<String>, f64)> {
     let mut groups: BTreeMap<Vec<String>, BTreeSet<Slow>> = BTreeMap::new();
-    for m in matches
-        .iter()
-        .filter(|m| c.rules.contains(&["a", "b", "c"][m.rule].to_owned()))
-    {
-        let get = |name: &str| {
-            m.fields
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, v)| v.clone())
-        };
-        let Some(key) = c
-            .group_by
-            .iter()
-            .map(|g| get(g))
-            .collect::<Option<Vec<_>>>()
-        else {
+    for m in matches.iter().filter(|m| c.rules.contains(&["a", "b", "c"][m.rule].to_owned())) {
+        let get = |name: &str| m.fields.iter().find(|(n, _)| *n == name).map(|(_, v)| v.clone());
+        let Some(key) = c.group_by.iter().map(|g| get(g)).collect::<Option<Vec<_>>>() else {
             continue;
         };
         let value = c.fields.first().and_then(|f| get(f));
@@ -608,30 +476,17 @@ fn slow(
             _ => value.as_ref().is_some_and(|v| v.parse::<f64>().is_ok()),
         };
         if usable {
-            let row = Slow {
-                time: m.time,
-                position: m.position,
-                rule: m.rule,
-                value,
-            };
+            let row = Slow { time: m.time, position: m.position, rule: m.rule, value };
             groups.entry(key).or_default().insert(row);
         }
     }
     let mut hits = Vec::new();
     for (key, list) in groups {
-        let instants: Vec<i64> = list
-            .iter()
-            .map(|s| s.time)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
+        let instants: Vec<i64> = list.iter().map(|s| s.time).collect::<BTreeSet<_>>().into_iter().collect();
         let mut last_hit = None;
         for (i, &now) in instants.iter().enumerate() {
             let start = slow_start(c, &instants, i);
-            let window: Vec<&Slow> = list
-                .iter()
-                .filter(|s| s.time >= start && s.time <= now)
-                .collect();
+            let window: Vec<&Slow> = list.iter().filter(|s| s.time >= start && s.time <= now).collect();
             let oldest = window[0].time;
             let complete = i + 1 == instants.len() || slow_start(c, &instants, i + 1) > oldest;
             let (holds, value) = slow_holds(c, &window);
@@ -662,21 +517,10 @@ fn slow_start(c: &Correlation, instants: &[i64], i: usize) -> i64 {
 }
 
 fn slow_holds(c: &Correlation, window: &[&Slow]) -> (bool, f64) {
-    let events: BTreeSet<(i64, u64, &Option<String>)> = window
-        .iter()
-        .map(|s| (s.time, s.position, &s.value))
-        .collect();
-    let mut numbers: Vec<f64> = events
-        .iter()
-        .filter_map(|(_, _, v)| v.as_ref()?.parse().ok())
-        .collect();
+    let events: BTreeSet<(i64, u64, &Option<String>)> = window.iter().map(|s| (s.time, s.position, &s.value)).collect();
+    let mut numbers: Vec<f64> = events.iter().filter_map(|(_, _, v)| v.as_ref()?.parse().ok()).collect();
     numbers.sort_by(f64::total_cmp);
-    let slot = |s: &Slow| {
-        c.rules
-            .iter()
-            .position(|r| r == ["a", "b", "c"][s.rule])
-            .unwrap() as u32
-    };
+    let slot = |s: &Slow| c.rules.iter().position(|r| r == ["a", "b", "c"][s.rule]).unwrap() as u32;
     let present: BTreeSet<u32> = window.iter().map(|s| slot(s)).collect();
     let sum: f64 = numbers.iter().sum();
     let percentile = |p: usize| {
@@ -688,11 +532,7 @@ fn slow_holds(c: &Correlation, window: &[&Slow]) -> (bool, f64) {
         }
     };
     let value = match c.kind {
-        Type::EventCount => events
-            .iter()
-            .map(|(t, p, _)| (t, p))
-            .collect::<BTreeSet<_>>()
-            .len() as f64,
+        Type::EventCount => events.iter().map(|(t, p, _)| (t, p)).collect::<BTreeSet<_>>().len() as f64,
         Type::ValueCount => events.iter().map(|e| e.2).collect::<BTreeSet<_>>().len() as f64,
         Type::ValueSum => sum,
         Type::ValueAvg => sum / numbers.len() as f64,
@@ -700,8 +540,7 @@ fn slow_holds(c: &Correlation, window: &[&Slow]) -> (bool, f64) {
         Type::ValuePercentile => percentile(usize::from(c.percentile)),
         Type::Temporal | Type::TemporalOrdered => present.len() as f64,
     };
-    let ordered =
-        c.kind != Type::TemporalOrdered || in_order(&c.ordered_rules(), window, &slot, i64::MIN);
+    let ordered = c.kind != Type::TemporalOrdered || in_order(&c.ordered_rules(), window, &slot, i64::MIN);
     let holds = match &c.condition {
         Condition::Number(all) => all.iter().all(|(op, limit)| op.holds(value, *limit)),
         Condition::Rules(expr) => expr.holds(&|s| present.contains(&s)),
@@ -713,17 +552,11 @@ fn in_order(rules: &[u32], window: &[&Slow], slot: &dyn Fn(&Slow) -> u32, from: 
     let Some((first, rest)) = rules.split_first() else {
         return true;
     };
-    window
-        .iter()
-        .filter(|s| slot(s) == *first && s.time >= from)
-        .any(|s| in_order(rest, window, slot, s.time))
+    window.iter().filter(|s| slot(s) == *first && s.time >= from).any(|s| in_order(rest, window, slot, s.time))
 }
 
 fn condition() -> impl Strategy<Value = String> {
-    let one = (
-        prop::sample::select(vec!["gt", "gte", "lt", "lte", "eq", "neq"]),
-        1..5_u32,
-    )
+    let one = (prop::sample::select(vec!["gt", "gte", "lt", "lte", "eq", "neq"]), 1..5_u32)
         .prop_map(|(op, n)| format!("{op}: {n}"));
     let range = (1..3_u32, 2..5_u32).prop_map(|(a, b)| format!("gte: {a}, lte: {b}"));
     prop_oneof![3 => one, 1 => range]
@@ -740,20 +573,9 @@ fn generated() -> impl Strategy<Value = String> {
         "temporal",
         "temporal_ordered",
     ]);
-    let windows = prop::sample::select(vec![
-        "",
-        "    window: tumbling\n",
-        "    window: session\n    gap: 3s\n",
-    ]);
-    let expressions = prop::sample::select(vec![
-        "",
-        "",
-        "a and b",
-        "a and not b",
-        "c or (a and b)",
-        "2 of them",
-        "all of them",
-    ]);
+    let windows = prop::sample::select(vec!["", "    window: tumbling\n", "    window: session\n    gap: 3s\n"]);
+    let expressions =
+        prop::sample::select(vec!["", "", "a and b", "a and not b", "c or (a and b)", "2 of them", "all of them"]);
     (kinds, windows, condition(), expressions, 0..3_usize, 1..101_u32).prop_map(
         |(kind, window, condition, expression, groups, percentile)| {
             let expressed = match kind {
@@ -778,25 +600,18 @@ fn generated() -> impl Strategy<Value = String> {
 }
 
 fn matches() -> impl Strategy<Value = Vec<Match>> {
-    let one = (0..40_i64, 0..3_usize, 0..60_u64, 0..3_usize, 0..6_u8).prop_map(
-        |(time, rule, position, host, v)| {
-            // An event has one time and one set of fields, whatever rules match it.
-            let time = (time + position.cast_signed() / 7) % 40;
-            let mut fields = Vec::new();
-            if host < 2 {
-                fields.push(("host", format!("h{host}")));
-            }
-            if v < 5 {
-                fields.push(("v", v.to_string()));
-            }
-            Match {
-                time: time * SECOND,
-                rule,
-                position,
-                fields,
-            }
-        },
-    );
+    let one = (0..40_i64, 0..3_usize, 0..60_u64, 0..3_usize, 0..6_u8).prop_map(|(time, rule, position, host, v)| {
+        // An event has one time and one set of fields, whatever rules match it.
+        let time = (time + position.cast_signed() / 7) % 40;
+        let mut fields = Vec::new();
+        if host < 2 {
+            fields.push(("host", format!("h{host}")));
+        }
+        if v < 5 {
+            fields.push(("v", v.to_string()));
+        }
+        Match { time: time * SECOND, rule, position, fields }
+    });
     prop::collection::vec(one, 0..60)
 }
 

@@ -53,10 +53,7 @@ impl ValueCache {
     pub(super) fn new() -> Self {
         let mut places = Vec::with_capacity(PLACES);
         places.resize_with(PLACES, Place::default);
-        Self {
-            places,
-            state: foldhash::fast::FixedState::with_seed(0x6b68_6965_6e21),
-        }
+        Self { places, state: foldhash::fast::FixedState::with_seed(0x6b68_6965_6e21) }
     }
 
     /// The bodies that `value` makes candidates; `find` says them when they are not known. `owner` stands for the field

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use khien_event::fields::Kind;
 use memchr::memmem;
 
@@ -76,18 +75,14 @@ impl Evaluation<'_> {
         let found = |folded: &[u8]| group.holds(folded);
         match target {
             Target::Everywhere => self.everything.any(&mut |texts| found(texts.folded)),
-            Target::Slots(slots) => self.any_value(slots, |eval, value| {
-                eval.values.folded(value, eval.source).is_some_and(found)
-            }),
+            Target::Slots(slots) => {
+                self.any_value(slots, |eval, value| eval.values.folded(value, eval.source).is_some_and(found))
+            }
         }
     }
 
     /// Whether `test` holds for some value of `slots`.
-    fn any_value(
-        &mut self,
-        slots: &[Slot],
-        mut test: impl FnMut(&mut Self, ValueRef) -> bool,
-    ) -> bool {
+    fn any_value(&mut self, slots: &[Slot], mut test: impl FnMut(&mut Self, ValueRef) -> bool) -> bool {
         for &slot in slots {
             let mut at = self.values.first(slot);
             while let Some(value) = at {
@@ -104,9 +99,7 @@ impl Evaluation<'_> {
         let slots = match target {
             Target::Slots(slots) => slots,
             Target::Everywhere => {
-                return self
-                    .everything
-                    .any(&mut |texts| text_check_holds(check, texts));
+                return self.everything.any(&mut |texts| text_check_holds(check, texts));
             }
         };
         match check {
@@ -114,14 +107,10 @@ impl Evaluation<'_> {
                 let absent = slots.iter().all(|&s| self.values.first(s).is_none());
                 absent || self.any_value(slots, |eval, value| eval.values.kind(value) == Kind::Null)
             }
-            Check::Exists(wanted) => {
-                slots.iter().any(|&s| self.values.first(s).is_some()) == *wanted
+            Check::Exists(wanted) => slots.iter().any(|&s| self.values.first(s).is_some()) == *wanted,
+            Check::FieldRef { slots: others, op, case } => {
+                self.any_value(slots, |eval, value| eval.relates(value, others, *op, *case))
             }
-            Check::FieldRef {
-                slots: others,
-                op,
-                case,
-            } => self.any_value(slots, |eval, value| eval.relates(value, others, *op, *case)),
             _ => self.any_value(slots, |eval, value| eval.value_holds(value, check)),
         }
     }
@@ -130,29 +119,16 @@ impl Evaluation<'_> {
         if let Check::Regex(regex) = check {
             let folded = self.values.folded(value, self.source).map(<[u8]>::to_vec);
             return folded.is_some_and(|folded| {
-                self.values
-                    .text(value, self.source)
-                    .is_some_and(|plain| regex.holds(plain, &folded))
+                self.values.text(value, self.source).is_some_and(|plain| regex.holds(plain, &folded))
             });
         }
         let text = match check {
-            Check::Text {
-                case: Case::Fold, ..
+            Check::Text { case: Case::Fold, .. } | Check::Glob { case: Case::Fold, .. } => {
+                self.values.folded(value, self.source)
             }
-            | Check::Glob {
-                case: Case::Fold, ..
-            } => self.values.folded(value, self.source),
             _ => self.values.text(value, self.source),
         };
-        text.is_some_and(|t| {
-            text_check_holds(
-                check,
-                Texts {
-                    plain: t,
-                    folded: t,
-                },
-            )
-        })
+        text.is_some_and(|t| text_check_holds(check, Texts { plain: t, folded: t }))
     }
 
     /// Whether the text of `value` relates to some text of `others`.
@@ -207,11 +183,10 @@ impl Evaluation<'_> {
         };
         let mut found = Vec::new();
         self.any_value(slots, |eval, value| {
-            let by_group = item.group.as_ref().is_some_and(|group| {
-                eval.values
-                    .folded(value, eval.source)
-                    .is_some_and(|t| group.holds(t))
-            });
+            let by_group = item
+                .group
+                .as_ref()
+                .is_some_and(|group| eval.values.folded(value, eval.source).is_some_and(|t| group.holds(t)));
             if by_group || item.tests.iter().any(|c| eval.one_value_holds(value, c)) {
                 found.push(value);
             }
@@ -233,11 +208,7 @@ impl Evaluation<'_> {
 /// Whether `check`, which concerns text alone, holds for a text.
 pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
     match check {
-        Check::Text {
-            shape,
-            literal,
-            case,
-        } => {
+        Check::Text { shape, literal, case } => {
             let text = texts.of(*case);
             match shape {
                 Shape::Equals => *text == **literal,
@@ -249,14 +220,8 @@ pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
         Check::Glob { tokens, case } => glob_holds(tokens, texts.of(*case)),
         Check::Regex(regex) => regex.holds(texts.plain, texts.folded),
         Check::Cidr(net) => address(texts.plain).is_some_and(|a| net.contains(&a)),
-        Check::Number(compare, wanted) => {
-            as_number(texts.plain).is_some_and(|have| compares(have, *compare, *wanted))
-        }
-        Check::Bool(wanted) => {
-            texts
-                .plain
-                .eq_ignore_ascii_case(if *wanted { b"true" } else { b"false" })
-        }
+        Check::Number(compare, wanted) => as_number(texts.plain).is_some_and(|have| compares(have, *compare, *wanted)),
+        Check::Bool(wanted) => texts.plain.eq_ignore_ascii_case(if *wanted { b"true" } else { b"false" }),
         Check::TimePart(part, wanted) => time_part(texts.plain, *part) == Some(*wanted),
         Check::Null | Check::Exists(_) | Check::FieldRef { .. } => false,
     }
@@ -272,10 +237,7 @@ fn compares(have: f64, compare: Compare, wanted: f64) -> bool {
         Compare::Gte => have >= wanted,
         Compare::Lt => have < wanted,
         Compare::Lte => have <= wanted,
-        #[expect(
-            clippy::float_cmp,
-            reason = "a rule's number means exactly that number"
-        )]
+        #[expect(clippy::float_cmp, reason = "a rule's number means exactly that number")]
         Compare::Eq => have == wanted,
     }
 }
@@ -302,9 +264,7 @@ fn glob_holds(tokens: &[Token], text: &[u8]) -> bool {
                 continue;
             }
             Some(Token::One) => char_len(text, at),
-            Some(Token::Literal(literal)) => {
-                text[at..].starts_with(literal).then_some(literal.len())
-            }
+            Some(Token::Literal(literal)) => text[at..].starts_with(literal).then_some(literal.len()),
         };
         if let Some(len) = step {
             token += 1;

@@ -47,26 +47,12 @@ impl Filter {
             let id = filter.signs.len() as u32;
             let first = filter.bodies.len() as u32;
             filter.bodies.extend_from_slice(bodies);
-            filter.signs.push(Known {
-                bytes: sign.bytes.clone(),
-                first,
-                count: bodies.len() as u32,
-            });
+            filter.signs.push(Known { bytes: sign.bytes.clone(), first, count: bodies.len() as u32 });
             let width = usize::from(sign.bytes.len() < WIDTHS[0]);
             match sign.place {
-                Place::Whole => filter
-                    .whole
-                    .entry(whole_key(&sign.bytes))
-                    .or_default()
-                    .push(id),
-                Place::Start => filter.starts[width]
-                    .entry(head_key(&sign.bytes, WIDTHS[width]))
-                    .or_default()
-                    .push(id),
-                Place::End => filter.ends[width]
-                    .entry(tail_key(&sign.bytes, WIDTHS[width]))
-                    .or_default()
-                    .push(id),
+                Place::Whole => filter.whole.entry(whole_key(&sign.bytes)).or_default().push(id),
+                Place::Start => filter.starts[width].entry(head_key(&sign.bytes, WIDTHS[width])).or_default().push(id),
+                Place::End => filter.ends[width].entry(tail_key(&sign.bytes, WIDTHS[width])).or_default().push(id),
                 Place::Inside | Place::Present => inside.push(id),
             }
         }
@@ -87,18 +73,14 @@ impl Filter {
         if !self.whole.is_empty()
             && let Some(list) = self.whole.get(&whole_key(value))
         {
-            self.confirm(list, found, |sign| {
-                sign.len() == value.len() && same(sign, value)
-            });
+            self.confirm(list, found, |sign| sign.len() == value.len() && same(sign, value));
         }
         for (width, table) in WIDTHS.iter().zip(&self.starts) {
             if !table.is_empty()
                 && value.len() >= *width
                 && let Some(list) = table.get(&head_key(value, *width))
             {
-                self.confirm(list, found, |sign| {
-                    value.get(..sign.len()).is_some_and(|v| same(sign, v))
-                });
+                self.confirm(list, found, |sign| value.get(..sign.len()).is_some_and(|v| same(sign, v)));
             }
         }
         for (width, table) in WIDTHS.iter().zip(&self.ends) {
@@ -116,12 +98,7 @@ impl Filter {
         }
     }
 
-    fn confirm(
-        &self,
-        list: &[u32],
-        found: &mut impl FnMut(&[u32]),
-        stands: impl Fn(&[u8]) -> bool,
-    ) {
+    fn confirm(&self, list: &[u32], found: &mut impl FnMut(&[u32]), stands: impl Fn(&[u8]) -> bool) {
         for &id in list {
             if stands(&self.signs[id as usize].bytes) {
                 self.hand_out(id, found);
@@ -166,13 +143,9 @@ fn whole_key(bytes: &[u8]) -> u64 {
 #[inline]
 fn head_key(bytes: &[u8], width: usize) -> u64 {
     if width == 8 {
-        bytes
-            .first_chunk::<8>()
-            .map_or(0, |b| u64::from_le_bytes(*b) | SOFT)
+        bytes.first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b) | SOFT)
     } else {
-        bytes
-            .first_chunk::<4>()
-            .map_or(0, |b| u64::from(u32::from_le_bytes(*b)) | SOFT >> 32)
+        bytes.first_chunk::<4>().map_or(0, |b| u64::from(u32::from_le_bytes(*b)) | SOFT >> 32)
     }
 }
 
@@ -180,13 +153,9 @@ fn head_key(bytes: &[u8], width: usize) -> u64 {
 #[inline]
 fn tail_key(bytes: &[u8], width: usize) -> u64 {
     if width == 8 {
-        bytes
-            .last_chunk::<8>()
-            .map_or(0, |b| u64::from_le_bytes(*b) | SOFT)
+        bytes.last_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b) | SOFT)
     } else {
-        bytes
-            .last_chunk::<4>()
-            .map_or(0, |b| u64::from(u32::from_le_bytes(*b)) | SOFT >> 32)
+        bytes.last_chunk::<4>().map_or(0, |b| u64::from(u32::from_le_bytes(*b)) | SOFT >> 32)
     }
 }
 
@@ -212,22 +181,12 @@ const BITMAP: std::ops::RangeInclusive<u32> = 12..=18;
 
 impl Inside {
     fn new(ids: &[u32], signs: &[Known], rarity: &dyn Fn(u32) -> u32) -> Self {
-        let bits = (ids.len() * 64)
-            .next_power_of_two()
-            .trailing_zeros()
-            .clamp(*BITMAP.start(), *BITMAP.end());
-        let mut inside = Self {
-            bitmap: vec![0; 1 << (bits - 6)],
-            shift: 32 - bits,
-            grams: HashMap::default(),
-            first_look: None,
-        };
+        let bits = (ids.len() * 64).next_power_of_two().trailing_zeros().clamp(*BITMAP.start(), *BITMAP.end());
+        let mut inside =
+            Self { bitmap: vec![0; 1 << (bits - 6)], shift: 32 - bits, grams: HashMap::default(), first_look: None };
         for &id in ids {
             let bytes = &signs[id as usize].bytes;
-            let grams = bytes
-                .windows(GRAM)
-                .enumerate()
-                .filter_map(|(at, w)| Some((at as u32, gram(w.first_chunk()?))));
+            let grams = bytes.windows(GRAM).enumerate().filter_map(|(at, w)| Some((at as u32, gram(w.first_chunk()?))));
             if let Some((at, rarest)) = grams.min_by_key(|(_, g)| rarity(*g)) {
                 let place = inside.place(rarest);
                 inside.bitmap[place / 64] |= 1 << (place % 64);
@@ -235,9 +194,7 @@ impl Inside {
             }
         }
         if inside.grams.len() <= PIECES {
-            inside.first_look = Some(Nibbles::new(
-                &inside.grams.keys().copied().collect::<Vec<_>>(),
-            ));
+            inside.first_look = Some(Nibbles::new(&inside.grams.keys().copied().collect::<Vec<_>>()));
         }
         inside
     }
@@ -273,25 +230,14 @@ impl Inside {
     }
 
     #[inline(never)]
-    fn hit(
-        &self,
-        gram: u32,
-        at: usize,
-        value: &[u8],
-        signs: &[Known],
-        found: &mut impl FnMut(u32),
-    ) {
+    fn hit(&self, gram: u32, at: usize, value: &[u8], signs: &[Known], found: &mut impl FnMut(u32)) {
         let Some(list) = self.grams.get(&gram) else {
             return;
         };
         for &(id, offset) in list {
             let sign = &signs[id as usize].bytes;
             let start = at.wrapping_sub(offset as usize);
-            if value
-                .get(start..)
-                .and_then(|v| v.get(..sign.len()))
-                .is_some_and(|v| same(sign, v))
-            {
+            if value.get(start..).and_then(|v| v.get(..sign.len())).is_some_and(|v| same(sign, v)) {
                 found(id);
             }
         }

@@ -53,12 +53,7 @@ impl AllTexts {
         };
         let fields = if again { &self.fields } else { source.fields };
         for field in fields.list() {
-            add(
-                field,
-                fields.bytes(source.raw, field),
-                &mut self.arena,
-                &mut self.spans,
-            );
+            add(field, fields.bytes(source.raw, field), &mut self.arena, &mut self.spans);
         }
     }
 }
@@ -73,10 +68,7 @@ fn add(field: &Field, bytes: &[u8], arena: &mut Vec<u8>, spans: &mut Vec<[(u32, 
     let middle = arena.len();
     let plain = arena[start..].to_vec();
     fold_into(&plain, arena);
-    spans.push([
-        (start as u32, middle as u32),
-        (middle as u32, arena.len() as u32),
-    ]);
+    spans.push([(start as u32, middle as u32), (middle as u32, arena.len() as u32)]);
 }
 
 /// The texts of one event.

@@ -60,20 +60,12 @@ impl Detector {
     ///
     /// `fields` are further fields that the caller wants by name (group-by fields of correlations).
     pub fn new(mut rules: Vec<Rule>, fields: &[String], taxonomy: &'static Taxonomy) -> Self {
-        rules.sort_by(|a, b| {
-            (&a.id, &a.origin.file, a.origin.line).cmp(&(&b.id, &b.origin.file, b.origin.line))
-        });
+        rules.sort_by(|a, b| (&a.id, &a.origin.file, a.origin.line).cmp(&(&b.id, &b.origin.file, b.origin.line)));
         let mut names = Names::new();
         name_fields(&rules, fields, taxonomy, &mut names);
         let bodies = bodies(&rules);
         let heads = rules.iter().map(head).collect();
-        Self {
-            rules,
-            heads,
-            bodies,
-            names: Arc::new(names),
-            taxonomy,
-        }
+        Self { rules, heads, bodies, names: Arc::new(names), taxonomy }
     }
 
     /// The rules in the order in which findings of one event are reported.
@@ -108,8 +100,7 @@ fn bodies(rules: &[Rule]) -> Vec<Body> {
     let mut index: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut list: Vec<Body> = Vec::new();
     for (i, rule) in rules.iter().enumerate() {
-        let text = postcard::to_stdvec(&(&rule.logsource, &rule.condition))
-            .expect("a rule can be written to memory");
+        let text = postcard::to_stdvec(&(&rule.logsource, &rule.condition)).expect("a rule can be written to memory");
         let at = *index.entry(text).or_insert_with(|| {
             list.push(Body { rules: Vec::new() });
             list.len() - 1
@@ -134,11 +125,7 @@ fn name_fields(rules: &[Rule], fields: &[String], taxonomy: &Taxonomy, names: &m
     }
     for shape in 0..taxonomy.shape_count() {
         let shape = ShapeId(shape as u16);
-        for name in taxonomy
-            .discriminators(shape)
-            .iter()
-            .chain(taxonomy.time_fields(shape))
-        {
+        for name in taxonomy.discriminators(shape).iter().chain(taxonomy.time_fields(shape)) {
             names.add(name);
         }
     }
@@ -147,9 +134,7 @@ fn name_fields(rules: &[Rule], fields: &[String], taxonomy: &Taxonomy, names: &m
 /// Appends the fields that `expr` looks at.
 pub(crate) fn fields_of<'a>(expr: &'a Expr, out: &mut Vec<&'a str>) {
     match expr {
-        Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => {
-            list.iter().for_each(|e| fields_of(e, out))
-        }
+        Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => list.iter().for_each(|e| fields_of(e, out)),
         Expr::Not(inner) | Expr::Named(_, inner) => fields_of(inner, out),
         Expr::Item(item) => {
             out.extend(item.field.as_deref());
@@ -207,10 +192,7 @@ impl Worker {
             routes: Vec::new(),
             route_of: HashMap::new(),
             memo: HashMap::default(),
-            discriminators: shapes
-                .clone()
-                .map(|s| ids(taxonomy.discriminators(s)))
-                .collect(),
+            discriminators: shapes.clone().map(|s| ids(taxonomy.discriminators(s))).collect(),
             times: shapes.map(|s| ids(taxonomy.time_fields(s))).collect(),
             key: Vec::new(),
             search: Search::new(),
@@ -252,13 +234,7 @@ impl Worker {
             return;
         };
         self.texts.forget();
-        route.candidates(
-            Source {
-                raw,
-                fields: &self.fields,
-            },
-            &mut self.search,
-        );
+        route.candidates(Source { raw, fields: &self.fields }, &mut self.search);
         if !self.search.candidates.is_empty() {
             self.evaluate(index, raw, position, found);
         }
@@ -266,33 +242,13 @@ impl Worker {
     }
 
     /// Evaluates the candidates and reports those that hold.
-    fn evaluate(
-        &mut self,
-        index: usize,
-        raw: &[u8],
-        position: u64,
-        found: &mut dyn FnMut(usize, &Finding<'_>),
-    ) {
-        let Self {
-            detector,
-            routes,
-            fields,
-            search: Search {
-                values, candidates, ..
-            },
-            texts,
-            report,
-            counts,
-            ..
-        } = self;
+    fn evaluate(&mut self, index: usize, raw: &[u8], position: u64, found: &mut dyn FnMut(usize, &Finding<'_>)) {
+        let Self { detector, routes, fields, search: Search { values, candidates, .. }, texts, report, counts, .. } =
+            self;
         let route = &routes[index];
         let source = Source { raw, fields };
         let mut everything = texts.of(source);
-        let mut evaluation = Evaluation {
-            source,
-            values,
-            everything: &mut everything,
-        };
+        let mut evaluation = Evaluation { source, values, everything: &mut everything };
         counts.evaluated += candidates.len() as u64;
         candidates.retain(|&body| evaluation.holds(route.condition(body)));
         counts.held += candidates.len() as u64;
@@ -331,13 +287,7 @@ impl Worker {
 
     /// The route of the event in `fields`.
     fn route(&mut self, raw: &[u8]) -> usize {
-        let Self {
-            fields,
-            discriminators,
-            key,
-            memo,
-            ..
-        } = self;
+        let Self { fields, discriminators, key, memo, .. } = self;
         let ids = &discriminators[usize::from(fields.shape.0)];
         let mut found: [Option<Field>; DISCRIMINATORS] = [None; DISCRIMINATORS];
         let mut repeated = false;
@@ -359,38 +309,21 @@ impl Worker {
         if let Some(&index) = memo.get(&key[..]) {
             return index;
         }
-        let known: Vec<_> = found
-            .iter()
-            .map(|f| f.as_ref().map(|f| text_of(fields, raw, f)))
-            .collect();
+        let known: Vec<_> = found.iter().map(|f| f.as_ref().map(|f| text_of(fields, raw, f))).collect();
         self.new_route(repeated, &known)
     }
 
     /// The route for discriminating fields that have not been seen before.
     #[cold]
     fn new_route(&mut self, repeated: bool, known: &[Option<Option<String>>]) -> usize {
-        let Self {
-            detector,
-            fields,
-            kinds,
-            ..
-        } = self;
+        let Self { detector, fields, kinds, .. } = self;
         let names = detector.taxonomy.discriminators(fields.shape);
-        let texts: Vec<Option<&str>> = known
-            .iter()
-            .map(|k| k.as_ref().and_then(|t| t.as_deref()))
-            .collect();
+        let texts: Vec<Option<&str>> = known.iter().map(|k| k.as_ref().and_then(|t| t.as_deref())).collect();
         let kind = detector.taxonomy.kind(fields.shape, &texts);
-        let plan = kinds
-            .entry((kind, fields.shape))
-            .or_insert_with(|| KindPlan::new(detector, &detector.bodies, kind, names));
+        let plan =
+            kinds.entry((kind, fields.shape)).or_insert_with(|| KindPlan::new(detector, &detector.bodies, kind, names));
         let outcomes = (!repeated).then(|| plan.outcomes(known));
-        let key = RouteKey {
-            kind,
-            shape: fields.shape,
-            encoding: fields.encoding,
-            outcomes,
-        };
+        let key = RouteKey { kind, shape: fields.shape, encoding: fields.encoding, outcomes };
         let (routes, search) = (&mut self.routes, &mut self.search);
         let index = *self.route_of.entry(key).or_insert_with_key(|key| {
             routes.push(Route::new(detector, plan, key, search));
@@ -414,9 +347,7 @@ fn text_of(fields: &Fields, raw: &[u8], field: &Field) -> Option<String> {
             khien_event::json::unescape_into(bytes, &mut text);
             Some(String::from_utf8_lossy(&text).into_owned())
         }
-        Kind::Text | Kind::Number | Kind::True | Kind::False => {
-            Some(String::from_utf8_lossy(bytes).into_owned())
-        }
+        Kind::Text | Kind::Number | Kind::True | Kind::False => Some(String::from_utf8_lossy(bytes).into_owned()),
     }
 }
 

@@ -51,13 +51,9 @@ impl Nibbles {
     }
 
     fn may_stand(&self, window: &[u8]) -> bool {
-        let groups =
-            window
-                .iter()
-                .zip(&self.tables)
-                .fold(u8::MAX, |groups, (&byte, [low, high])| {
-                    groups & low[usize::from(byte & 15)] & high[usize::from(byte >> 4)]
-                });
+        let groups = window.iter().zip(&self.tables).fold(u8::MAX, |groups, (&byte, [low, high])| {
+            groups & low[usize::from(byte & 15)] & high[usize::from(byte >> 4)]
+        });
         groups != 0
     }
 }
@@ -69,11 +65,10 @@ impl Nibbles {
 )]
 mod x86 {
     use std::arch::x86_64::{
-        __m128i, __m256i, __m512i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256,
-        _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8,
-        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm512_and_si512,
-        _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_shuffle_epi8,
-        _mm512_srli_epi16, _mm512_test_epi8_mask,
+        __m128i, __m256i, __m512i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
+        _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
+        _mm256_srli_epi16, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_set1_epi8,
+        _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_test_epi8_mask,
     };
 
     use super::{GRAM, Tables};
@@ -95,13 +90,9 @@ mod x86 {
             let mut groups = _mm512_set1_epi8(-1);
             for (place, [low, high]) in tables.iter().enumerate() {
                 // SAFETY: `at + place + 64 <= text.len()` because `place <= OVERLAP`; the load needs no alignment.
-                let bytes =
-                    unsafe { _mm512_loadu_si512(text.as_ptr().add(at + place).cast::<__m512i>()) };
+                let bytes = unsafe { _mm512_loadu_si512(text.as_ptr().add(at + place).cast::<__m512i>()) };
                 let low = _mm512_shuffle_epi8(*low, _mm512_and_si512(bytes, low_half));
-                let high = _mm512_shuffle_epi8(
-                    *high,
-                    _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), low_half),
-                );
+                let high = _mm512_shuffle_epi8(*high, _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), low_half));
                 groups = _mm512_and_si512(groups, _mm512_and_si512(low, high));
             }
             let mut found = _mm512_test_epi8_mask(groups, groups);
@@ -119,9 +110,7 @@ mod x86 {
         let tables = tables.map(|halves| {
             halves.map(|half| {
                 // SAFETY: `half` is 16 readable bytes; the load needs no alignment.
-                _mm256_broadcastsi128_si256(unsafe {
-                    _mm_loadu_si128(half.as_ptr().cast::<__m128i>())
-                })
+                _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(half.as_ptr().cast::<__m128i>()) })
             })
         });
         let low_half = _mm256_set1_epi8(15);
@@ -130,13 +119,9 @@ mod x86 {
             let mut groups = _mm256_set1_epi8(-1);
             for (place, [low, high]) in tables.iter().enumerate() {
                 // SAFETY: `at + place + 32 <= text.len()` because `place <= OVERLAP`; the load needs no alignment.
-                let bytes =
-                    unsafe { _mm256_loadu_si256(text.as_ptr().add(at + place).cast::<__m256i>()) };
+                let bytes = unsafe { _mm256_loadu_si256(text.as_ptr().add(at + place).cast::<__m256i>()) };
                 let low = _mm256_shuffle_epi8(*low, _mm256_and_si256(bytes, low_half));
-                let high = _mm256_shuffle_epi8(
-                    *high,
-                    _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), low_half),
-                );
+                let high = _mm256_shuffle_epi8(*high, _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), low_half));
                 groups = _mm256_and_si256(groups, _mm256_and_si256(low, high));
             }
             let none = _mm256_movemask_epi8(_mm256_cmpeq_epi8(groups, _mm256_setzero_si256()));
@@ -153,10 +138,7 @@ mod x86 {
 
 /// Scans as much as whole vectors cover; returns the first position not looked at.
 #[cfg(target_arch = "x86_64")]
-#[expect(
-    unsafe_code,
-    reason = "calls into functions that need the instructions just asked for"
-)]
+#[expect(unsafe_code, reason = "calls into functions that need the instructions just asked for")]
 fn scan_blocks(tables: &Tables, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
     if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512f") {
         // SAFETY: the processor has AVX-512 F and BW.

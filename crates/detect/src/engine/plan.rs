@@ -67,41 +67,25 @@ impl Group {
         {
             return search.is_match(folded);
         }
-        self.contained
-            .iter()
-            .any(|literal| memmem::find(folded, literal).is_some())
+        self.contained.iter().any(|literal| memmem::find(folded, literal).is_some())
     }
 
     fn build(&self) -> Option<AhoCorasick> {
-        AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&self.contained)
-            .ok()
+        AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&self.contained).ok()
     }
 }
 
 /// A test, ready to run.
 pub(super) enum Check {
-    Text {
-        shape: Shape,
-        literal: Box<[u8]>,
-        case: Case,
-    },
-    Glob {
-        tokens: Box<[Token]>,
-        case: Case,
-    },
+    Text { shape: Shape, literal: Box<[u8]>, case: Case },
+    Glob { tokens: Box<[Token]>, case: Case },
     Regex(Box<LazyRegex>),
     Cidr(IpNet),
     Number(Compare, f64),
     Bool(bool),
     Null,
     Exists(bool),
-    FieldRef {
-        slots: Box<[Slot]>,
-        op: TextOp,
-        case: Case,
-    },
+    FieldRef { slots: Box<[Slot]>, op: TextOp, case: Case },
     TimePart(TimePart, i64),
 }
 
@@ -132,37 +116,23 @@ pub(super) struct LazyRegex {
 
 impl LazyRegex {
     pub(super) fn new(pattern: &str) -> Self {
-        Self {
-            pattern: pattern.into(),
-            required: OnceCell::new(),
-            compiled: OnceCell::new(),
-        }
+        Self { pattern: pattern.into(), required: OnceCell::new(), compiled: OnceCell::new() }
     }
 
     pub(super) fn required(&self) -> &[Vec<u8>] {
-        self.required
-            .get_or_init(|| crate::rule::required_literals(&self.pattern).unwrap_or_default())
+        self.required.get_or_init(|| crate::rule::required_literals(&self.pattern).unwrap_or_default())
     }
 
     /// Whether the expression matches `plain`, whose folded form is `folded`. Texts without a required literal are
     /// dismissed before the expression is ever compiled.
     pub(super) fn holds(&self, plain: &[u8], folded: &[u8]) -> bool {
         let required = self.required();
-        if !required.is_empty()
-            && !required
-                .iter()
-                .any(|literal| memmem::find(folded, literal).is_some())
-        {
+        if !required.is_empty() && !required.iter().any(|literal| memmem::find(folded, literal).is_some()) {
             return false;
         }
         // Only a pattern that the rule loader should have refused does not compile.
-        let compiled = self
-            .compiled
-            .get_or_init(|| crate::rule::pcre::build(&self.pattern).ok());
-        compiled
-            .as_ref()
-            .zip(std::str::from_utf8(plain).ok())
-            .is_some_and(|(regex, text)| regex.is_match(text))
+        let compiled = self.compiled.get_or_init(|| crate::rule::pcre::build(&self.pattern).ok());
+        compiled.as_ref().zip(std::str::from_utf8(plain).ok()).is_some_and(|(regex, text)| regex.is_match(text))
     }
 }
 
@@ -187,9 +157,7 @@ pub(super) fn lower(expr: &Expr, route: &mut dyn Lowering) -> Node {
             Node::Const(value) => Node::Const(!value),
             node => Node::Not(Box::new(node)),
         },
-        Expr::AtLeast(count, list) => {
-            at_least(*count, list.iter().map(|e| lower(e, route)).collect())
-        }
+        Expr::AtLeast(count, list) => at_least(*count, list.iter().map(|e| lower(e, route)).collect()),
         Expr::Item(item) => match route.known(item) {
             Some(value) => Node::Const(value),
             None => Node::Item(Box::new(lower_item(item, route))),
@@ -201,10 +169,7 @@ fn conjunction(list: Vec<Node>) -> Node {
     if list.iter().any(|n| matches!(n, Node::Const(false))) {
         return Node::Const(false);
     }
-    let mut list: Vec<Node> = list
-        .into_iter()
-        .filter(|n| !matches!(n, Node::Const(true)))
-        .collect();
+    let mut list: Vec<Node> = list.into_iter().filter(|n| !matches!(n, Node::Const(true))).collect();
     match list.len() {
         0 => Node::Const(true),
         1 => list.remove(0),
@@ -220,10 +185,7 @@ fn disjunction(list: Vec<Node>) -> Node {
     if list.iter().any(|n| matches!(n, Node::Const(true))) {
         return Node::Const(true);
     }
-    let mut list: Vec<Node> = list
-        .into_iter()
-        .filter(|n| !matches!(n, Node::Const(false)))
-        .collect();
+    let mut list: Vec<Node> = list.into_iter().filter(|n| !matches!(n, Node::Const(false))).collect();
     match list.len() {
         0 => Node::Const(false),
         1 => list.remove(0),
@@ -235,14 +197,8 @@ fn disjunction(list: Vec<Node>) -> Node {
 }
 
 fn at_least(count: u32, list: Vec<Node>) -> Node {
-    let sure = list
-        .iter()
-        .filter(|n| matches!(n, Node::Const(true)))
-        .count() as u32;
-    let open: Vec<Node> = list
-        .into_iter()
-        .filter(|n| !matches!(n, Node::Const(_)))
-        .collect();
+    let sure = list.iter().filter(|n| matches!(n, Node::Const(true))).count() as u32;
+    let open: Vec<Node> = list.into_iter().filter(|n| !matches!(n, Node::Const(_))).collect();
     let missing = count.saturating_sub(sure);
     if missing == 0 {
         Node::Const(true)
@@ -257,21 +213,12 @@ fn at_least(count: u32, list: Vec<Node>) -> Node {
 fn cost(node: &Node) -> u32 {
     match node {
         Node::Const(_) => 0,
-        Node::And(list) | Node::Or(list) | Node::AtLeast(_, list) => {
-            list.iter().map(cost).fold(0, u32::saturating_add)
-        }
+        Node::And(list) | Node::Or(list) | Node::AtLeast(_, list) => list.iter().map(cost).fold(0, u32::saturating_add),
         Node::Not(inner) => cost(inner).saturating_add(1),
         Node::Item(item) => {
-            let everywhere = if matches!(item.target, Target::Everywhere) {
-                1_000
-            } else {
-                0
-            };
+            let everywhere = if matches!(item.target, Target::Everywhere) { 1_000 } else { 0 };
             let group = item.group.as_ref().map_or(0, |_| 20);
-            item.tests
-                .iter()
-                .map(check_cost)
-                .fold(everywhere + group, u32::saturating_add)
+            item.tests.iter().map(check_cost).fold(everywhere + group, u32::saturating_add)
         }
     }
 }
@@ -279,10 +226,7 @@ fn cost(node: &Node) -> u32 {
 fn check_cost(check: &Check) -> u32 {
     match check {
         Check::Null | Check::Exists(_) | Check::Bool(_) => 1,
-        Check::Text {
-            shape: Shape::Contains,
-            ..
-        } => 4,
+        Check::Text { shape: Shape::Contains, .. } => 4,
         Check::Text { .. } | Check::Number(..) => 2,
         Check::Cidr(_) | Check::FieldRef { .. } => 8,
         Check::Glob { .. } | Check::TimePart(..) => 10,
@@ -296,17 +240,9 @@ fn lower_item(item: &Item, route: &mut dyn Lowering) -> ItemNode {
         None => (Target::Everywhere, ""),
     };
     let mut checks: Vec<Check> = item.tests.iter().map(|t| lower_test(t, route)).collect();
-    let group = (item.link == Link::Any && checks.len() > GROUP)
-        .then(|| take_group(&mut checks))
-        .flatten();
+    let group = (item.link == Link::Any && checks.len() > GROUP).then(|| take_group(&mut checks)).flatten();
     checks.sort_by_key(check_cost);
-    ItemNode {
-        target,
-        field: field.into(),
-        link: item.link,
-        tests: checks.into(),
-        group: group.map(Box::new),
-    }
+    ItemNode { target, field: field.into(), link: item.link, tests: checks.into(), group: group.map(Box::new) }
 }
 
 /// Moves the literals that one search can decide out of `checks`.
@@ -315,18 +251,12 @@ fn take_group(checks: &mut Vec<Check>) -> Option<Group> {
     let mut rest = Vec::with_capacity(checks.len());
     for check in checks.drain(..) {
         match check {
-            Check::Text {
-                shape: Shape::Equals,
-                literal,
-                case: Case::Fold,
-            } => {
+            Check::Text { shape: Shape::Equals, literal, case: Case::Fold } => {
                 group.equal.insert(literal);
             }
-            Check::Text {
-                shape: Shape::Contains,
-                literal,
-                case: Case::Fold,
-            } if !literal.is_empty() => group.contained.push(literal),
+            Check::Text { shape: Shape::Contains, literal, case: Case::Fold } if !literal.is_empty() => {
+                group.contained.push(literal)
+            }
             other => rest.push(other),
         }
     }
@@ -343,11 +273,7 @@ fn lower_test(test: &Test, route: &mut dyn Lowering) -> Check {
         Test::Bool(value) => Check::Bool(*value),
         Test::Null => Check::Null,
         Test::Exists(wanted) => Check::Exists(*wanted),
-        Test::FieldRef(field, op, case) => Check::FieldRef {
-            slots: route.slots(field).into(),
-            op: *op,
-            case: *case,
-        },
+        Test::FieldRef(field, op, case) => Check::FieldRef { slots: route.slots(field).into(), op: *op, case: *case },
         Test::TimePart(part, number) => Check::TimePart(*part, *number),
     }
 }
@@ -357,11 +283,7 @@ fn lower_text(parts: &[Part], case: Case) -> Check {
         Case::Fold => fold(text).into_bytes().into_boxed_slice(),
         Case::Exact => text.as_bytes().into(),
     };
-    let simple = |shape, text: &str| Check::Text {
-        shape,
-        literal: literal(text),
-        case,
-    };
+    let simple = |shape, text: &str| Check::Text { shape, literal: literal(text), case };
     match parts {
         [] => simple(Shape::Equals, ""),
         [Part::Any] => simple(Shape::Contains, ""),
@@ -375,10 +297,7 @@ fn lower_text(parts: &[Part], case: Case) -> Check {
                 Part::One => Token::One,
                 Part::Any => Token::Any,
             });
-            Check::Glob {
-                tokens: tokens.collect(),
-                case,
-            }
+            Check::Glob { tokens: tokens.collect(), case }
         }
     }
 }

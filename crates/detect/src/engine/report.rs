@@ -22,12 +22,7 @@ impl Report {
         let mut merged: Vec<(&str, Vec<ValueRef>)> = Vec::new();
         for (field, values) in items {
             match merged.iter_mut().find(|(f, _)| *f == field) {
-                Some((_, have)) => have.extend(
-                    values
-                        .into_iter()
-                        .filter(|v| !have.contains(v))
-                        .collect::<Vec<_>>(),
-                ),
+                Some((_, have)) => have.extend(values.into_iter().filter(|v| !have.contains(v)).collect::<Vec<_>>()),
                 None => merged.push((field, values)),
             }
         }
@@ -77,13 +72,9 @@ impl Report {
                 self.json.push_str(&text);
                 self.json.push('"');
             }
-            Kind::Text => self
-                .json
-                .push_str(&serde_json::Value::from(text).to_string()),
+            Kind::Text => self.json.push_str(&serde_json::Value::from(text).to_string()),
             Kind::Number if is_json_number(&text) => self.json.push_str(&text),
-            Kind::Number => self
-                .json
-                .push_str(&serde_json::Value::from(text).to_string()),
+            Kind::Number => self.json.push_str(&serde_json::Value::from(text).to_string()),
             Kind::True => self.json.push_str("true"),
             Kind::False => self.json.push_str("false"),
             Kind::Null => self.json.push_str("null"),

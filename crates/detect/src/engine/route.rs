@@ -50,29 +50,17 @@ pub(super) type Known = [Option<Option<String>>];
 impl KindPlan {
     /// The rules of `detector` for events of `kind`, whose discriminating fields are `names`.
     pub(super) fn new(detector: &Detector, bodies: &[Body], kind: KindId, names: &[&str]) -> Self {
-        let mut plan = Self {
-            bodies: Vec::new(),
-            items: Vec::new(),
-        };
+        let mut plan = Self { bodies: Vec::new(), items: Vec::new() };
         let mut applies: HashMap<&LogSource, bool> = HashMap::new();
         for (index, body) in bodies.iter().enumerate() {
             let rule = &detector.rules[body.rules[0] as usize];
             let source = &rule.logsource;
-            if !*applies
-                .entry(source)
-                .or_insert_with(|| detector.taxonomy.applies(kind, source))
-            {
+            if !*applies.entry(source).or_insert_with(|| detector.taxonomy.applies(kind, source)) {
                 continue;
             }
             plan.bodies.push(index as u32);
-            let mut collector = Collector {
-                detector,
-                kind,
-                names,
-                body: index as u32,
-                ordinal: 0,
-                items: &mut plan.items,
-            };
+            let mut collector =
+                Collector { detector, kind, names, body: index as u32, ordinal: 0, items: &mut plan.items };
             collector.walk(&rule.condition);
         }
         plan
@@ -80,10 +68,7 @@ impl KindPlan {
 
     /// What the discriminating fields decide.
     pub(super) fn outcomes(&self, known: &Known) -> Vec<bool> {
-        self.items
-            .iter()
-            .map(|k| decided(&k.item, known[k.discriminator].as_ref()))
-            .collect()
+        self.items.iter().map(|k| decided(&k.item, known[k.discriminator].as_ref())).collect()
     }
 }
 
@@ -99,9 +84,7 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn walk(&mut self, expr: &Expr) {
         match expr {
-            Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => {
-                list.iter().for_each(|e| self.walk(e))
-            }
+            Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => list.iter().for_each(|e| self.walk(e)),
             Expr::Not(inner) | Expr::Named(_, inner) => self.walk(inner),
             Expr::Item(item) => {
                 self.item(item);
@@ -112,10 +95,7 @@ impl Collector<'_> {
 
     fn item(&mut self, item: &Item) {
         let Some(field) = &item.field else { return };
-        let compares_fields = item
-            .tests
-            .iter()
-            .any(|t| matches!(t, crate::rule::Test::FieldRef(..)));
+        let compares_fields = item.tests.iter().any(|t| matches!(t, crate::rule::Test::FieldRef(..)));
         let sources = self.detector.taxonomy.sources(self.kind, field);
         let [source] = &sources[..] else { return };
         let Some(discriminator) = self.names.iter().position(|n| n == source) else {
@@ -124,12 +104,7 @@ impl Collector<'_> {
         if !compares_fields {
             let node = lower(&Expr::Item(item.clone()), &mut NoRoute);
             if let Node::Item(lowered) = node {
-                self.items.push(KnownItem {
-                    body: self.body,
-                    ordinal: self.ordinal,
-                    discriminator,
-                    item: *lowered,
-                });
+                self.items.push(KnownItem { body: self.body, ordinal: self.ordinal, discriminator, item: *lowered });
             }
         }
     }
@@ -152,19 +127,13 @@ impl Lowering for NoRoute {
 fn decided(item: &ItemNode, value: Option<&Option<String>>) -> bool {
     let plain = value.and_then(|v| v.as_deref());
     let folded = plain.map(fold);
-    let texts = plain.zip(folded.as_deref()).map(|(p, f)| Texts {
-        plain: p.as_bytes(),
-        folded: f.as_bytes(),
-    });
+    let texts = plain.zip(folded.as_deref()).map(|(p, f)| Texts { plain: p.as_bytes(), folded: f.as_bytes() });
     let check = |check: &Check| match check {
         Check::Null => plain.is_none(),
         Check::Exists(wanted) => value.is_some() == *wanted,
         _ => texts.is_some_and(|t| text_check_holds(check, t)),
     };
-    let by_group = item
-        .group
-        .as_ref()
-        .is_some_and(|g| texts.is_some_and(|t| g.holds(t.folded)));
+    let by_group = item.group.as_ref().is_some_and(|g| texts.is_some_and(|t| g.holds(t.folded)));
     by_group
         || match item.link {
             Link::Any => item.tests.iter().any(check),
@@ -226,12 +195,7 @@ impl Search {
 
 impl Route {
     /// Builds the route of `key`.
-    pub(super) fn new(
-        detector: &Detector,
-        plan: &KindPlan,
-        key: &RouteKey,
-        search: &mut Search,
-    ) -> Self {
+    pub(super) fn new(detector: &Detector, plan: &KindPlan, key: &RouteKey, search: &mut Search) -> Self {
         let mut builder = Builder {
             detector,
             kind: key.kind,
@@ -315,14 +279,7 @@ impl Route {
 
     /// Looks for signs in one value.
     #[inline]
-    fn look(
-        &mut self,
-        slot: Slot,
-        field: &Field,
-        source: Source<'_>,
-        search: &mut Search,
-        learning: bool,
-    ) {
+    fn look(&mut self, slot: Slot, field: &Field, source: Source<'_>, search: &mut Search, learning: bool) {
         let index = usize::from(slot);
         let filter = &self.filters[index];
         search.found.extend_from_slice(&filter.present);
@@ -336,16 +293,8 @@ impl Route {
             self.lessons.learn(slot, value);
         }
         let owner = self.owner + index as u64;
-        let find = |value: &[u8], out: &mut Vec<u32>| {
-            filter.probe(value, &mut |bodies| out.extend_from_slice(bodies))
-        };
-        search.cache.bodies(
-            owner,
-            value,
-            &mut self.records[index],
-            find,
-            &mut search.found,
-        );
+        let find = |value: &[u8], out: &mut Vec<u32>| filter.probe(value, &mut |bodies| out.extend_from_slice(bodies));
+        search.cache.bodies(owner, value, &mut self.records[index], find, &mut search.found);
     }
 
     /// Looks for signs that may stand anywhere in the record.
@@ -359,8 +308,7 @@ impl Route {
             self.everywhere.probe(source.raw, &mut add);
         } else {
             for field in source.fields.list() {
-                self.everywhere
-                    .probe(source.fields.bytes(source.raw, field), &mut add);
+                self.everywhere.probe(source.fields.bytes(source.raw, field), &mut add);
             }
         }
     }
@@ -379,9 +327,7 @@ impl Route {
         for (index, (_, node)) in self.bodies.iter().enumerate() {
             match witness(node, self.encoding, &self.lessons) {
                 None => self.always.push(index as u32),
-                Some(chosen) => chosen
-                    .into_iter()
-                    .for_each(|sign| signs.entry(sign).or_default().push(index as u32)),
+                Some(chosen) => chosen.into_iter().for_each(|sign| signs.entry(sign).or_default().push(index as u32)),
             }
         }
         let mut by_slot: Vec<Vec<(Sign, Vec<u32>)>> = (0..self.slots).map(|_| Vec::new()).collect();
@@ -394,11 +340,8 @@ impl Route {
             }
         }
         let lessons = &self.lessons;
-        self.filters = by_slot
-            .iter()
-            .enumerate()
-            .map(|(slot, signs)| Filter::new(signs, &|g| lessons.count(slot, g)))
-            .collect();
+        self.filters =
+            by_slot.iter().enumerate().map(|(slot, signs)| Filter::new(signs, &|g| lessons.count(slot, g))).collect();
         self.everywhere = Filter::new(&anywhere, &|g| lessons.total(g));
     }
 }
@@ -406,11 +349,7 @@ impl Route {
 /// Outcomes by body and item.
 fn known_outcomes(plan: &KindPlan, key: &RouteKey) -> HashMap<(u32, u32), bool> {
     let outcomes = key.outcomes.as_deref().unwrap_or_default();
-    plan.items
-        .iter()
-        .zip(outcomes)
-        .map(|(item, &outcome)| ((item.body, item.ordinal), outcome))
-        .collect()
+    plan.items.iter().zip(outcomes).map(|(item, &outcome)| ((item.body, item.ordinal), outcome)).collect()
 }
 
 struct Builder<'a> {
@@ -474,10 +413,7 @@ impl Lowering for Builder<'_> {
         }
         let detector = self.detector;
         let sources = detector.taxonomy.sources(self.kind, field);
-        let slots: Vec<Slot> = sources
-            .iter()
-            .filter_map(|name| self.slot(detector.names.get(name)))
-            .collect();
+        let slots: Vec<Slot> = sources.iter().filter_map(|name| self.slot(detector.names.get(name))).collect();
         self.fields.insert(field.to_owned(), slots.clone());
         slots
     }
@@ -490,11 +426,7 @@ impl Lowering for Builder<'_> {
 }
 
 /// The bytes of a field in the spelling that signs are written in; `None` when it has no text.
-fn searchable<'a>(
-    field: &Field,
-    source: Source<'a>,
-    spelling: &'a mut Vec<u8>,
-) -> Option<&'a [u8]> {
+fn searchable<'a>(field: &Field, source: Source<'a>, spelling: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let bytes = source.fields.bytes(source.raw, field);
     match field.kind {
         Kind::Null | Kind::Object | Kind::EmptyArray => return None,
@@ -517,10 +449,8 @@ fn searchable<'a>(
 /// The digits of a text that is an integer but not written the usual way (`+5`, `5.0`, `05`, `5e0`).
 fn odd_integer(bytes: &[u8]) -> Option<String> {
     let (&first, rest) = bytes.split_first()?;
-    let usual =
-        matches!(first, b'1'..=b'9') && rest.iter().all(u8::is_ascii_digit) && rest.len() < 15;
-    if usual || bytes.len() > 32 || !(first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.'))
-    {
+    let usual = matches!(first, b'1'..=b'9') && rest.iter().all(u8::is_ascii_digit) && rest.len() < 15;
+    if usual || bytes.len() > 32 || !(first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.')) {
         return None;
     }
     integer_digits(number(std::str::from_utf8(bytes).ok()?)?)
@@ -559,9 +489,7 @@ const LESSON_BYTES: usize = 1_024;
 
 impl Lessons {
     fn new(slots: usize) -> Self {
-        Self {
-            slots: vec![Lesson::default(); slots],
-        }
+        Self { slots: vec![Lesson::default(); slots] }
     }
 
     /// Whether to learn from event number `event`: the first ones, then fewer and fewer.
@@ -582,16 +510,11 @@ impl Lessons {
     }
 
     fn count(&self, slot: usize, gram: u32) -> u32 {
-        self.slots[slot]
-            .grams
-            .get(counter(gram))
-            .map_or(0, |&c| c.into())
+        self.slots[slot].grams.get(counter(gram)).map_or(0, |&c| c.into())
     }
 
     fn total(&self, gram: u32) -> u32 {
-        (0..self.slots.len())
-            .map(|slot| self.count(slot, gram))
-            .fold(0, u32::saturating_add)
+        (0..self.slots.len()).map(|slot| self.count(slot, gram)).fold(0, u32::saturating_add)
     }
 }
 
@@ -608,20 +531,11 @@ impl Frequencies for Lessons {
             Place::Present => return 50.0,
         };
         let prior = base / (1.0 + sign.bytes.len() as f32);
-        let rarest = sign
-            .bytes
-            .windows(GRAM)
-            .filter_map(|w| w.first_chunk())
-            .map(|w| {
-                let gram = gram(w);
-                sign.slot.map_or_else(
-                    || self.total(gram),
-                    |slot| self.count(usize::from(slot), gram),
-                )
-            });
-        let values = sign
-            .slot
-            .map_or(0, |slot| self.slots[usize::from(slot)].values);
+        let rarest = sign.bytes.windows(GRAM).filter_map(|w| w.first_chunk()).map(|w| {
+            let gram = gram(w);
+            sign.slot.map_or_else(|| self.total(gram), |slot| self.count(usize::from(slot), gram))
+        });
+        let values = sign.slot.map_or(0, |slot| self.slots[usize::from(slot)].values);
         match rarest.min() {
             Some(count) if values >= 16 => 10.0 * count as f32 / values as f32 + prior * 0.1,
             _ => prior,
@@ -639,16 +553,7 @@ mod tests {
         for text in ["+5", "5.0", "05", "5e0", "0.5e1"] {
             assert_eq!(odd_integer(text.as_bytes()), Some("5".into()), "{text}");
         }
-        for text in [
-            "5",
-            "4688",
-            "",
-            "x5",
-            "5x",
-            "-",
-            "5.5",
-            "123456789012345678901",
-        ] {
+        for text in ["5", "4688", "", "x5", "5x", "-", "5.5", "123456789012345678901"] {
             assert_eq!(odd_integer(text.as_bytes()), None, "{text}");
         }
         assert_eq!(odd_integer(b"0"), Some("0".into()));

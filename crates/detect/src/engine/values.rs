@@ -69,12 +69,7 @@ impl Values {
     /// Adds a value of `slot`.
     pub(super) fn push(&mut self, slot: Slot, field: Field) {
         let index = self.list.len() as u32;
-        self.list.push(Value {
-            field,
-            next: NONE,
-            text: Place::Unknown,
-            folded: Place::Unknown,
-        });
+        self.list.push(Value { field, next: NONE, text: Place::Unknown, folded: Place::Unknown });
         let (head, tail) = &mut self.heads[usize::from(slot)];
         if *head == NONE {
             *head = index;
@@ -87,10 +82,7 @@ impl Values {
 
     /// The first value of `slot`.
     pub(super) fn first(&self, slot: Slot) -> Option<ValueRef> {
-        self.heads
-            .get(usize::from(slot))
-            .filter(|h| h.0 != NONE)
-            .map(|h| ValueRef(h.0))
+        self.heads.get(usize::from(slot)).filter(|h| h.0 != NONE).map(|h| ValueRef(h.0))
     }
 
     /// The value of the same field after `value`.
@@ -121,11 +113,7 @@ impl Values {
     }
 
     /// The text of `value`, folded by [`crate::text::fold`]; `None` when it has none.
-    pub(super) fn folded<'a>(
-        &'a mut self,
-        value: ValueRef,
-        source: Source<'a>,
-    ) -> Option<&'a [u8]> {
+    pub(super) fn folded<'a>(&'a mut self, value: ValueRef, source: Source<'a>) -> Option<&'a [u8]> {
         let index = value.0 as usize;
         if let Place::Unknown = self.list[index].folded {
             self.text(value, source)?;
@@ -142,10 +130,7 @@ impl Values {
                         fold_into(&copy, &mut self.arena);
                     }
                 }
-                _ => fold_into(
-                    source.fields.bytes(source.raw, &entry.field),
-                    &mut self.arena,
-                ),
+                _ => fold_into(source.fields.bytes(source.raw, &entry.field), &mut self.arena),
             }
             let len = self.arena.len() - start;
             self.list[index].folded = Place::Arena(start as u32, len as u32);

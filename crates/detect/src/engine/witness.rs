@@ -52,17 +52,8 @@ pub(super) trait Frequencies {
 }
 
 /// Finds the cheapest witness of `node`, or `None` when the rule may hold without any sign.
-pub(super) fn witness(
-    node: &Node,
-    encoding: Encoding,
-    frequencies: &dyn Frequencies,
-) -> Option<Vec<Sign>> {
-    Search {
-        encoding,
-        frequencies,
-    }
-    .node(node)
-    .map(|choice| choice.signs)
+pub(super) fn witness(node: &Node, encoding: Encoding, frequencies: &dyn Frequencies) -> Option<Vec<Sign>> {
+    Search { encoding, frequencies }.node(node).map(|choice| choice.signs)
 }
 
 struct Search<'a> {
@@ -79,10 +70,7 @@ impl Search<'_> {
     fn node(&self, node: &Node) -> Option<Choice> {
         match node {
             Node::Const(true) | Node::Not(_) => None,
-            Node::Const(false) => Some(Choice {
-                price: 0.0,
-                signs: Vec::new(),
-            }),
+            Node::Const(false) => Some(Choice { price: 0.0, signs: Vec::new() }),
             Node::And(list) => cheapest(list.iter().filter_map(|n| self.node(n))),
             Node::Or(list) | Node::AtLeast(_, list) => union(list.iter().map(|n| self.node(n))),
             Node::Item(item) => self.item(item),
@@ -95,14 +83,8 @@ impl Search<'_> {
             (None, Link::All) => cheapest(tests.flatten()),
             (None, Link::Any) => union(tests),
             (Some(group), _) => {
-                let equal = group
-                    .equal
-                    .iter()
-                    .map(|l| self.literal(&item.target, Shape::Equals, l));
-                let contained = group
-                    .contained
-                    .iter()
-                    .map(|l| self.literal(&item.target, Shape::Contains, l));
+                let equal = group.equal.iter().map(|l| self.literal(&item.target, Shape::Equals, l));
+                let contained = group.contained.iter().map(|l| self.literal(&item.target, Shape::Contains, l));
                 union(tests.chain(equal).chain(contained))
             }
         }
@@ -135,18 +117,8 @@ impl Search<'_> {
             Target::Everywhere if place == Place::Inside => vec![None],
             Target::Everywhere => return None,
         };
-        let signs: Vec<Sign> = slots
-            .into_iter()
-            .map(|slot| Sign {
-                slot,
-                place,
-                bytes: bytes.into(),
-            })
-            .collect();
-        Some(Choice {
-            price: signs.iter().map(|s| self.frequencies.price(s)).sum(),
-            signs,
-        })
+        let signs: Vec<Sign> = slots.into_iter().map(|slot| Sign { slot, place, bytes: bytes.into() }).collect();
+        Some(Choice { price: signs.iter().map(|s| self.frequencies.price(s)).sum(), signs })
     }
 
     fn literal(&self, target: &Target, shape: Shape, literal: &[u8]) -> Option<Choice> {
@@ -155,26 +127,16 @@ impl Search<'_> {
         if let Target::Everywhere = target {
             return inside();
         }
-        let all = pieces
-            .first()
-            .filter(|p| p.at_start && p.at_end)
-            .map(|p| &*p.bytes);
+        let all = pieces.first().filter(|p| p.at_start && p.at_end).map(|p| &*p.bytes);
         let anchored = match shape {
             Shape::Equals => all.map(|b| (Place::Whole, b)),
-            Shape::StartsWith => pieces
-                .first()
-                .filter(|p| p.at_start)
-                .map(|p| (Place::Start, &*p.bytes)),
-            Shape::EndsWith => pieces
-                .last()
-                .filter(|p| p.at_end)
-                .map(|p| (Place::End, &*p.bytes)),
+            Shape::StartsWith => pieces.first().filter(|p| p.at_start).map(|p| (Place::Start, &*p.bytes)),
+            Shape::EndsWith => pieces.last().filter(|p| p.at_end).map(|p| (Place::End, &*p.bytes)),
             Shape::Contains => None,
         };
         let long_enough = |place, bytes: &[u8]| place == Place::Whole || bytes.len() >= GRAM;
-        let anchored = anchored
-            .filter(|(place, bytes)| long_enough(*place, bytes))
-            .and_then(|(p, b)| self.signs(target, p, b));
+        let anchored =
+            anchored.filter(|(place, bytes)| long_enough(*place, bytes)).and_then(|(p, b)| self.signs(target, p, b));
         anchored.or_else(inside).or_else(|| self.present(target))
     }
 
@@ -189,33 +151,21 @@ impl Search<'_> {
             Token::Literal(literal) => Some(literal),
             Token::One | Token::Any => None,
         });
-        let inside = cheapest(
-            literals.filter_map(|l| self.longest_inside(target, &pieces(l, self.encoding))),
-        );
+        let inside = cheapest(literals.filter_map(|l| self.longest_inside(target, &pieces(l, self.encoding))));
         inside.or_else(|| self.present(target))
     }
 
     /// A regular expression holds only if one of its required literals stands in the text.
     fn regex(&self, target: &Target, required: &[Vec<u8>]) -> Option<Choice> {
-        let signs = required
-            .iter()
-            .map(|literal| self.longest_inside(target, &pieces(literal, self.encoding)));
-        let found = if required.is_empty() {
-            None
-        } else {
-            union(signs)
-        };
+        let signs = required.iter().map(|literal| self.longest_inside(target, &pieces(literal, self.encoding)));
+        let found = if required.is_empty() { None } else { union(signs) };
         found.or_else(|| self.present(target))
     }
 
     /// An integer shows as its digits; [`super::filter`] brings other spellings into that form.
     fn number(&self, target: &Target, number: f64) -> Option<Choice> {
         match integer_digits(number) {
-            Some(digits) => self.signs(
-                target,
-                Place::Whole,
-                &digits.bytes().map(soft).collect::<Vec<u8>>(),
-            ),
+            Some(digits) => self.signs(target, Place::Whole, &digits.bytes().map(soft).collect::<Vec<u8>>()),
             None => self.present(target),
         }
     }
@@ -231,10 +181,7 @@ fn cheapest(choices: impl Iterator<Item = Choice>) -> Option<Choice> {
 }
 
 fn union(choices: impl Iterator<Item = Option<Choice>>) -> Option<Choice> {
-    let mut all = Choice {
-        price: 0.0,
-        signs: Vec::new(),
-    };
+    let mut all = Choice { price: 0.0, signs: Vec::new() };
     for choice in choices {
         let choice = choice?;
         all.price += choice.price;
@@ -264,22 +211,14 @@ fn pieces(literal: &[u8], encoding: Encoding) -> Vec<Piece> {
             bytes.push(soft(byte));
         } else {
             if !bytes.is_empty() {
-                list.push(Piece {
-                    bytes: std::mem::take(&mut bytes),
-                    at_start,
-                    at_end: false,
-                });
+                list.push(Piece { bytes: std::mem::take(&mut bytes), at_start, at_end: false });
             }
             at_start = false;
         }
     }
     let at_end = literal.last().is_none_or(|b| (0x20..0x7F).contains(b));
     if !bytes.is_empty() || literal.is_empty() {
-        list.push(Piece {
-            bytes,
-            at_start,
-            at_end,
-        });
+        list.push(Piece { bytes, at_start, at_end });
     }
     list
 }
@@ -293,21 +232,12 @@ mod tests {
         let cut = |text: &str| {
             let list = pieces(text.as_bytes(), Encoding::Json);
             list.into_iter()
-                .map(|p| {
-                    (
-                        String::from_utf8_lossy(&p.bytes).into_owned(),
-                        p.at_start,
-                        p.at_end,
-                    )
-                })
+                .map(|p| (String::from_utf8_lossy(&p.bytes).into_owned(), p.at_start, p.at_end))
                 .collect::<Vec<_>>()
         };
         assert_eq!(cut("abc"), [("abc".into(), true, true)]);
         assert_eq!(cut("a\\b"), [("a||b".into(), true, true)]);
-        assert_eq!(
-            cut("abđcd\n"),
-            [("ab".into(), true, false), ("cd".into(), false, false)]
-        );
+        assert_eq!(cut("abđcd\n"), [("ab".into(), true, false), ("cd".into(), false, false)]);
         assert_eq!(cut(""), [(String::new(), true, true)]);
         assert_eq!(cut("đ"), []);
     }

@@ -59,12 +59,7 @@ impl Kind {
 /// `ip`, `ip-dst`, `src_ip`, `ipv4-addr`, but not `description`.
 fn is_ip_name(name: &str) -> bool {
     name.split(|c: char| !c.is_ascii_alphanumeric())
-        .any(|word| {
-            matches!(
-                word,
-                "ip" | "ipv4" | "ipv6" | "ip4" | "ip6" | "address" | "ipaddress"
-            )
-        })
+        .any(|word| matches!(word, "ip" | "ipv4" | "ipv6" | "ip4" | "ip6" | "address" | "ipaddress"))
 }
 
 /// An indicator as it is kept.
@@ -94,10 +89,7 @@ pub(super) fn recognise(text: &str, kind: Option<Kind>) -> Result<Key, String> {
     };
     // Lists mix names and addresses under one heading.
     let found = found.or_else(|| match kind {
-        Some(Kind::Domain | Kind::Url) => network(text).ok().flatten().map(|bytes| Key {
-            kind: Kind::Ip,
-            bytes,
-        }),
+        Some(Kind::Domain | Kind::Url) => network(text).ok().flatten().map(|bytes| Key { kind: Kind::Ip, bytes }),
         _ => None,
     });
     match (found, kind) {
@@ -183,16 +175,12 @@ pub(super) fn network_key(ip: IpAddr, length: u8) -> ([u8; 17], usize) {
     key[0] = length;
     match ip {
         IpAddr::V4(ip) => {
-            let mask = u32::MAX
-                .checked_shl(32 - u32::from(length.min(32)))
-                .unwrap_or(0);
+            let mask = u32::MAX.checked_shl(32 - u32::from(length.min(32))).unwrap_or(0);
             key[1..5].copy_from_slice(&(ip.to_bits() & mask).to_be_bytes());
             (key, 5)
         }
         IpAddr::V6(ip) => {
-            let mask = u128::MAX
-                .checked_shl(128 - u32::from(length.min(128)))
-                .unwrap_or(0);
+            let mask = u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0);
             key[1..].copy_from_slice(&(ip.to_bits() & mask).to_be_bytes());
             (key, 17)
         }
@@ -215,10 +203,7 @@ pub(super) fn address_with_port(text: &str) -> Option<IpAddr> {
     if let Some(inside) = text.strip_prefix('[') {
         let (address, rest) = inside.split_once(']')?;
         let port = rest.strip_prefix(':').unwrap_or(rest);
-        return port
-            .bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| v6(address).map(IpAddr::V6))?;
+        return port.bytes().all(|b| b.is_ascii_digit()).then(|| v6(address).map(IpAddr::V6))?;
     }
     if let Ok(ip) = text.parse::<std::net::Ipv4Addr>() {
         return Some(IpAddr::V4(ip));
@@ -297,10 +282,8 @@ pub(super) fn email(text: &str) -> Option<Vec<u8>> {
     let text = text.strip_prefix("mailto:").unwrap_or(text);
     let (local, host) = text.rsplit_once('@')?;
     let local_good = |c: char| !c.is_whitespace() && !matches!(c, '<' | '>' | '/' | ':' | '@');
-    let good = !local.is_empty()
-        && text.len() <= MAX_EMAIL
-        && local.chars().all(local_good)
-        && is_domain(host.as_bytes());
+    let good =
+        !local.is_empty() && text.len() <= MAX_EMAIL && local.chars().all(local_good) && is_domain(host.as_bytes());
     good.then(|| text.to_lowercase().into_bytes())
 }
 
@@ -330,8 +313,7 @@ pub(super) fn url(text: &str) -> Option<Vec<u8>> {
     };
     let authority = authority.strip_suffix(default_port).unwrap_or(authority);
     let host = host_of(authority);
-    let is_host =
-        is_domain(host.trim_end_matches('.').as_bytes()) || address_with_port(host).is_some();
+    let is_host = is_domain(host.trim_end_matches('.').as_bytes()) || address_with_port(host).is_some();
     if !is_host && (scheme.is_empty() || host.is_empty()) {
         return None;
     }

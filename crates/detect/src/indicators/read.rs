@@ -69,23 +69,15 @@ impl IndicatorSet {
     pub fn load(&mut self, name: &str, reader: impl Read) -> std::io::Result<Report> {
         let mut start = Vec::with_capacity(SAMPLE);
         let mut reader = reader;
-        reader
-            .by_ref()
-            .take(SAMPLE as u64)
-            .read_to_end(&mut start)?;
+        reader.by_ref().take(SAMPLE as u64).read_to_end(&mut start)?;
         let bom = start.starts_with(b"\xef\xbb\xbf");
         let start = start.split_off(if bom { 3 } else { 0 });
         let format = Format::guess(&start);
-        let mut reader =
-            BufReader::with_capacity(1 << 16, std::io::Cursor::new(start).chain(reader));
+        let mut reader = BufReader::with_capacity(1 << 16, std::io::Cursor::new(start).chain(reader));
         let Some(list) = self.begin_list(name) else {
             return Err(std::io::Error::other("there are too many lists"));
         };
-        let mut loader = Loader {
-            set: self,
-            list,
-            report: Report::default(),
-        };
+        let mut loader = Loader { set: self, list, report: Report::default() };
         let result = match format {
             Format::Stix => stix::read(&mut loader, reader),
             Format::Plain => lines(&mut reader, &mut loader, plain),
@@ -126,10 +118,7 @@ impl Format {
 
 fn is_comment(line: &str) -> bool {
     let line = line.trim();
-    line.is_empty()
-        || line.starts_with(['#', ';'])
-        || line.starts_with("//")
-        || line.starts_with('!')
+    line.is_empty() || line.starts_with(['#', ';']) || line.starts_with("//") || line.starts_with('!')
 }
 
 /// Calls `each` with every line that says something.
@@ -142,10 +131,7 @@ fn lines(
     let mut number: u32 = 0;
     loop {
         line.clear();
-        let read = reader
-            .by_ref()
-            .take(MAX_LINE as u64 + 1)
-            .read_until(b'\n', &mut line)?;
+        let read = reader.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line)?;
         if read == 0 {
             return Ok(());
         }
@@ -167,19 +153,14 @@ fn lines(
 fn plain(loader: &mut Loader, line: u32, text: &str) {
     let text = [" #", "\t#", " ;", "\t;", " //"]
         .iter()
-        .fold(text, |t, mark| {
-            t.split_once(mark).map_or(t, |(before, _)| before)
-        });
+        .fold(text, |t, mark| t.split_once(mark).map_or(t, |(before, _)| before));
     let mut words = text.split_whitespace();
     let first = words.next().unwrap_or("");
     match (first, words.next()) {
         ("0.0.0.0" | "127.0.0.1" | "::" | "::1", Some(host)) => loader.add(line, host, None, None),
         (_, None) => loader.add(line, first, None, None),
         (_, Some(_)) if recognise(first, None).is_ok() => loader.add(line, first, None, None),
-        _ => loader.problem(
-            line,
-            format!("`{}` is no indicator of a known kind", shown(text)),
-        ),
+        _ => loader.problem(line, format!("`{}` is no indicator of a known kind", shown(text))),
     }
 }
 
@@ -213,14 +194,7 @@ const VALUE_NAMES: [&str; 10] = [
     "data",
     "pattern",
 ];
-const KIND_NAMES: [&str; 6] = [
-    "type",
-    "indicator_type",
-    "ioc_type",
-    "observable_type",
-    "kind",
-    "data_type",
-];
+const KIND_NAMES: [&str; 6] = ["type", "indicator_type", "ioc_type", "observable_type", "kind", "data_type"];
 const NAME_NAMES: [&str; 9] = [
     "name",
     "title",
@@ -244,18 +218,10 @@ impl Columns {
             .or_else(|| is_lone_header(line).then_some(','))?;
         let names: Vec<String> = cells(line, delimiter)
             .iter()
-            .map(|c| {
-                c.trim()
-                    .trim_matches('"')
-                    .to_lowercase()
-                    .replace([' ', '-'], "_")
-            })
+            .map(|c| c.trim().trim_matches('"').to_lowercase().replace([' ', '-'], "_"))
             .collect();
         let position = |list: &[&str]| names.iter().position(|n| list.contains(&n.as_str()));
-        let mut values: Vec<(usize, Option<Kind>)> = position(&VALUE_NAMES)
-            .map(|i| (i, None))
-            .into_iter()
-            .collect();
+        let mut values: Vec<(usize, Option<Kind>)> = position(&VALUE_NAMES).map(|i| (i, None)).into_iter().collect();
         if values.is_empty() {
             values = names
                 .iter()
@@ -264,9 +230,7 @@ impl Columns {
                 .filter_map(|(i, n)| Kind::from_name(n).map(|k| (i, Some(k))))
                 .collect();
         }
-        let first_is_data = cells(line, delimiter)
-            .iter()
-            .any(|c| recognise(c, None).is_ok());
+        let first_is_data = cells(line, delimiter).iter().any(|c| recognise(c, None).is_ok());
         if values.is_empty() || first_is_data {
             // A comment behind an address (`192.0.2.0/24 ; text`) is no table.
             let table = first_is_data && !cells(line, delimiter)[0].ends_with(' ');
@@ -332,14 +296,7 @@ impl Columns {
 }
 
 /// A value whose type is named as MISP does: `sha256`, or `filename|sha256` with a value of the same shape.
-fn add_typed(
-    loader: &mut Loader,
-    line: u32,
-    value: &str,
-    type_name: &str,
-    kind: Option<Kind>,
-    note: &Note,
-) {
+fn add_typed(loader: &mut Loader, line: u32, value: &str, type_name: &str, kind: Option<Kind>, note: &Note) {
     if type_name.contains('|') && value.contains('|') {
         for (value, name) in value.split('|').zip(type_name.split('|')) {
             if let Some(kind) = Kind::from_name(name) {
@@ -351,10 +308,7 @@ fn add_typed(
     let named = Kind::from_name(type_name).or(kind);
     // A type that is none of ours (`filename`, `mutex`): its values must not be taken for domains.
     if named.is_none() && !type_name.is_empty() {
-        let reason = format!(
-            "indicators of type `{}` cannot be matched",
-            shown(type_name)
-        );
+        let reason = format!("indicators of type `{}` cannot be matched", shown(type_name));
         return loader.problem(line, reason);
     }
     loader.add(line, value, named, Some(note.clone()));

@@ -51,26 +51,17 @@ impl Indicator<'_> {
     /// Whether it was valid at this time. Without a time, and outside of what the list says, it is.
     pub fn is_valid_at(&self, time_ns: Option<i64>) -> bool {
         let Some(time) = time_ns else { return true };
-        self.valid_from_ns.is_none_or(|from| time >= from)
-            && self.valid_until_ns.is_none_or(|until| time < until)
+        self.valid_from_ns.is_none_or(|from| time >= from) && self.valid_until_ns.is_none_or(|until| time < until)
     }
 
     /// What a finding says of it.
     pub fn head(&self) -> Head {
         let title = match self.name {
             Some(name) => format!("{name}: {}", self.value),
-            None => format!(
-                "{} {} ({}:{})",
-                self.kind.name(),
-                self.value,
-                self.list,
-                self.line
-            ),
+            None => format!("{} {} ({}:{})", self.kind.name(), self.value, self.list, self.line),
         };
         Head {
-            id: self
-                .id
-                .map_or_else(|| format!("indicator:{}", self.value), str::to_owned),
+            id: self.id.map_or_else(|| format!("indicator:{}", self.value), str::to_owned),
             title,
             level: Level::High,
             tags: self.labels.iter().map(|l| (*l).to_owned()).collect(),
@@ -138,9 +129,7 @@ pub struct IndicatorSet {
 
 impl std::fmt::Debug for IndicatorSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IndicatorSet")
-            .field("indicators", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("IndicatorSet").field("indicators", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -185,9 +174,7 @@ impl IndicatorSet {
             line: entry.line,
             id: note.and_then(|n| n.id.as_deref()),
             name: note.and_then(|n| n.name.as_deref()),
-            labels: note
-                .map(|n| n.labels.iter().map(|l| &**l).collect())
-                .unwrap_or_default(),
+            labels: note.map(|n| n.labels.iter().map(|l| &**l).collect()).unwrap_or_default(),
             valid_from_ns: note.and_then(|n| n.valid_from_ns),
             valid_until_ns: note.and_then(|n| n.valid_until_ns),
         }
@@ -200,13 +187,7 @@ impl IndicatorSet {
         Some(list)
     }
 
-    pub(super) fn add(
-        &mut self,
-        key: &Key,
-        list: u16,
-        line: u32,
-        note: Option<Note>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn add(&mut self, key: &Key, list: u16, line: u32, note: Option<Note>) -> Result<(), Refusal> {
         let hash = hash(&self.hasher, key.kind, &key.bytes);
         let (arena, entries) = (&self.arena, &self.entries);
         let same = |&i: &u32| {
@@ -220,14 +201,8 @@ impl IndicatorSet {
         if entries.len() >= MAX_INDICATORS || arena.len() + key.bytes.len() > MAX_ARENA {
             return Err(Refusal::Full);
         }
-        let entry = Entry {
-            start: self.arena.len() as u32,
-            line,
-            note: self.keep_note(note),
-            len,
-            list,
-            kind: key.kind,
-        };
+        let entry =
+            Entry { start: self.arena.len() as u32, line, note: self.keep_note(note), len, list, kind: key.kind };
         self.arena.extend_from_slice(&key.bytes);
         let id = self.entries.len() as u32;
         self.entries.push(entry);
@@ -349,9 +324,7 @@ impl IndicatorSet {
         if self.count(Kind::Ip) == 0 || text.len() > 80 {
             return;
         }
-        let ip = std::str::from_utf8(text)
-            .ok()
-            .and_then(key::address_with_port);
+        let ip = std::str::from_utf8(text).ok().and_then(key::address_with_port);
         if let Some(ip) = ip {
             self.address(key::canonical(ip).0, found);
         }
@@ -424,10 +397,7 @@ impl IndicatorSet {
             return;
         };
         let rest = &value[start + 3..];
-        let end = rest
-            .iter()
-            .position(|b| matches!(b, b'/' | b'?' | b'#'))
-            .unwrap_or(rest.len());
+        let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
         let Ok(authority) = std::str::from_utf8(&rest[..end]) else {
             return;
         };
@@ -562,12 +532,7 @@ impl Shape {
             dots += usize::from(class == DOT);
             name += 1;
         }
-        Self {
-            name,
-            dots,
-            hex: seen & (DOT | OTHER) == 0,
-            digits: seen & (HEX_LETTER | OTHER) == 0,
-        }
+        Self { name, dots, hex: seen & (DOT | OTHER) == 0, digits: seen & (HEX_LETTER | OTHER) == 0 }
     }
 
     /// Whether it may be an IPv6 address; a path (`C:\\`) is not.
@@ -587,9 +552,9 @@ impl Shape {
         let name = &value[..self.name];
         match value.get(self.name) {
             Some(b',' | b';') => self.dots > 0 || self.hex,
-            Some(b'=') => [&b"md5"[..], b"sha1", b"sha256", b"sha512", b"imphash"]
-                .iter()
-                .any(|n| name.eq_ignore_ascii_case(n)),
+            Some(b'=') => {
+                [&b"md5"[..], b"sha1", b"sha256", b"sha512", b"imphash"].iter().any(|n| name.eq_ignore_ascii_case(n))
+            }
             // `type:  5 name;::ffff:192.0.2.1;` and `::ffff:192.0.2.1;`
             Some(b':') => {
                 (name == b"type" || self.may_be_v6(value) || self.may_have_port(value))
@@ -608,9 +573,7 @@ struct Filter {
 
 impl Filter {
     fn for_keys(keys: usize) -> Self {
-        Self {
-            blocks: vec![0; keys / 4 + 1],
-        }
+        Self { blocks: vec![0; keys / 4 + 1] }
     }
 
     /// The block of a hash and the bits in it.

@@ -21,15 +21,9 @@ const MAX_TEXT: usize = 200;
 /// Reads a bundle, a list of objects or a single object.
 pub(super) fn read(loader: &mut Loader, reader: impl BufRead) -> std::io::Result<()> {
     let place = Rc::new(Place::default());
-    let counted = Counted {
-        reader,
-        place: Rc::clone(&place),
-    };
+    let counted = Counted { reader, place: Rc::clone(&place) };
     let mut json = serde_json::Deserializer::from_reader(counted);
-    let objects = Objects {
-        loader,
-        place: &place,
-    };
+    let objects = Objects { loader, place: &place };
     let result = serde::Deserializer::deserialize_any(&mut json, objects);
     match result {
         Ok(()) => Ok(()),
@@ -94,10 +88,7 @@ impl<'de> DeserializeSeed<'de> for &mut Objects<'_, '_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_any(Objects {
-            loader: self.loader,
-            place: self.place,
-        })
+        json.deserialize_any(Objects { loader: self.loader, place: self.place })
     }
 }
 
@@ -142,8 +133,7 @@ impl<'de> Visitor<'de> for Objects<'_, '_> {
     }
 
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.loader
-            .problem(self.place.line(), "`objects` is no list".to_owned());
+        self.loader.problem(self.place.line(), "`objects` is no list".to_owned());
         Ok(())
     }
 }
@@ -163,11 +153,7 @@ fn take(loader: &mut Loader, line: u32, object: &Value) {
         }
         Some("file" | "artifact" | "x509-certificate") => {
             let hashes = object.get("hashes").and_then(Value::as_object);
-            for (_, value) in hashes
-                .into_iter()
-                .flatten()
-                .filter(|(n, _)| is_known_hash(n))
-            {
+            for (_, value) in hashes.into_iter().flatten().filter(|(n, _)| is_known_hash(n)) {
                 let value = value.as_str().unwrap_or("");
                 loader.add(line, value, Some(Kind::Hash), Some(note(object)));
             }
@@ -180,9 +166,7 @@ fn indicator(loader: &mut Loader, line: u32, object: &Value) {
     if object.get("revoked") == Some(&Value::Bool(true)) {
         return loader.problem(line, "the indicator is revoked".to_owned());
     }
-    if let Some(language @ ("yara" | "snort" | "suricata" | "sigma" | "pcre")) =
-        text(object, "pattern_type")
-    {
+    if let Some(language @ ("yara" | "snort" | "suricata" | "sigma" | "pcre")) = text(object, "pattern_type") {
         let reason = format!("patterns in {language} are not indicators to look up");
         return loader.problem(line, reason);
     }
@@ -202,23 +186,11 @@ fn indicator(loader: &mut Loader, line: u32, object: &Value) {
 fn note(object: &Value) -> Note {
     let strings = |key: &str| -> Vec<&str> {
         let list = object.get(key).and_then(Value::as_array);
-        list.into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect()
+        list.into_iter().flatten().filter_map(Value::as_str).collect()
     };
-    let mut labels: Vec<Box<str>> = [strings("indicator_types"), strings("labels")]
-        .concat()
-        .into_iter()
-        .take(32)
-        .map(short)
-        .collect();
-    labels.extend(
-        strings("object_marking_refs")
-            .into_iter()
-            .filter_map(tlp)
-            .map(Into::into),
-    );
+    let mut labels: Vec<Box<str>> =
+        [strings("indicator_types"), strings("labels")].concat().into_iter().take(32).map(short).collect();
+    labels.extend(strings("object_marking_refs").into_iter().filter_map(tlp).map(Into::into));
     Note {
         id: text(object, "id").map(short),
         name: text(object, "name").map(short),
@@ -242,16 +214,10 @@ fn tlp(marking: &str) -> Option<&'static str> {
     Some(match marking.strip_prefix("marking-definition--")? {
         "613f2e26-407d-48c7-9eca-b8e91df99dc9" => "tlp:white",
         "94868c89-83c2-464b-929b-a1a8aa3c8487" => "tlp:clear",
-        "34098fce-860f-48ae-8e50-ebd3cc5e41da" | "bab4a63c-aed9-4cf5-a766-dfca5abac2bb" => {
-            "tlp:green"
-        }
-        "f88d31f6-486f-44da-b317-01333bde0b82" | "55d920b0-5e8b-4f79-9ee9-91f868d9b421" => {
-            "tlp:amber"
-        }
+        "34098fce-860f-48ae-8e50-ebd3cc5e41da" | "bab4a63c-aed9-4cf5-a766-dfca5abac2bb" => "tlp:green",
+        "f88d31f6-486f-44da-b317-01333bde0b82" | "55d920b0-5e8b-4f79-9ee9-91f868d9b421" => "tlp:amber",
         "939a9414-2ddd-4d32-a0cd-375ea402b003" => "tlp:amber+strict",
-        "5e57c739-391a-4eb3-b6be-7d15ca92d5ed" | "e828b379-4e03-4974-9ac4-e53a884c97c1" => {
-            "tlp:red"
-        }
+        "5e57c739-391a-4eb3-b6be-7d15ca92d5ed" | "e828b379-4e03-4974-9ac4-e53a884c97c1" => "tlp:red",
         _ => return None,
     })
 }
@@ -288,23 +254,15 @@ fn comparisons(pattern: &str) -> (Vec<Comparison>, Vec<String>) {
     };
     for token in &tokens {
         if let Token::Word(word) = token
-            && let Some(word) = ["AND", "FOLLOWEDBY", "NOT", "WITHIN", "REPEATS", "START"]
-                .iter()
-                .find(|k| **k == word)
+            && let Some(word) = ["AND", "FOLLOWEDBY", "NOT", "WITHIN", "REPEATS", "START"].iter().find(|k| **k == word)
         {
-            let reason = format!(
-                "the pattern needs more than one value to look up (`{word}`): {}",
-                shown(pattern)
-            );
+            let reason = format!("the pattern needs more than one value to look up (`{word}`): {}", shown(pattern));
             return (Vec::new(), vec![reason]);
         }
     }
     let mut values = Vec::new();
     let mut reasons = Vec::new();
-    for part in tokens
-        .split(|t| *t == Token::Word("OR".to_owned()))
-        .take(MAX_COMPARISONS)
-    {
+    for part in tokens.split(|t| *t == Token::Word("OR".to_owned())).take(MAX_COMPARISONS) {
         match comparison(part) {
             Ok(found) => values.extend(found),
             Err(reason) => reasons.push(format!("{reason}: {}", shown(pattern))),
@@ -317,28 +275,17 @@ fn comparison(tokens: &[Token]) -> Result<Vec<Comparison>, String> {
     // Brackets group what `or` divides; they mean nothing more.
     let outer = |t: &&Token| matches!(t, Token::Open | Token::Close);
     let tokens: Vec<&Token> = tokens.iter().filter(|t| !outer(t)).collect();
-    let start = tokens
-        .iter()
-        .take_while(|t| ***t == Token::OpenList)
-        .count();
+    let start = tokens.iter().take_while(|t| ***t == Token::OpenList).count();
     match &tokens[start..] {
-        [
-            Token::Word(path),
-            Token::Operator(op),
-            Token::Text(value),
-            rest @ ..,
-        ] if op == "=" && rest.iter().all(|t| **t == Token::CloseList) => {
+        [Token::Word(path), Token::Operator(op), Token::Text(value), rest @ ..]
+            if op == "=" && rest.iter().all(|t| **t == Token::CloseList) =>
+        {
             Ok(vec![(kind_of(path)?, value.clone())])
         }
         [Token::Word(path), Token::Word(op), Token::Text(value), ..] if op == "ISSUBSET" => {
             Ok(vec![(kind_of(path)?, value.clone())])
         }
-        [
-            Token::Word(path),
-            Token::Word(op),
-            Token::OpenList,
-            list @ ..,
-        ] if op == "IN" => {
+        [Token::Word(path), Token::Word(op), Token::OpenList, list @ ..] if op == "IN" => {
             let kind = kind_of(path)?;
             let texts = list.iter().filter_map(|t| match t {
                 Token::Text(value) => Some((kind, value.clone())),
@@ -346,10 +293,9 @@ fn comparison(tokens: &[Token]) -> Result<Vec<Comparison>, String> {
             });
             Ok(texts.take(MAX_COMPARISONS).collect())
         }
-        [Token::Word(_), Token::Operator(op) | Token::Word(op), ..] => Err(format!(
-            "the pattern compares with `{}`, which cannot be looked up",
-            shown(op)
-        )),
+        [Token::Word(_), Token::Operator(op) | Token::Word(op), ..] => {
+            Err(format!("the pattern compares with `{}`, which cannot be looked up", shown(op)))
+        }
         _ => Err("the pattern cannot be read".to_owned()),
     }
 }
@@ -361,17 +307,10 @@ fn kind_of(path: &str) -> Result<Option<Kind>, String> {
         ("ipv4-addr" | "ipv6-addr", "value") => Ok(Some(Kind::Ip)),
         ("domain-name", "value") => Ok(Some(Kind::Domain)),
         ("url", "value") => Ok(Some(Kind::Url)),
-        ("email-addr", "value") | ("email-message", "from_ref.value" | "sender_ref.value") => {
-            Ok(Some(Kind::Email))
-        }
+        ("email-addr", "value") | ("email-message", "from_ref.value" | "sender_ref.value") => Ok(Some(Kind::Email)),
         ("network-traffic", "src_ref.value" | "dst_ref.value") => Ok(None),
-        (_, property) if property.starts_with("hashes.") && is_known_hash(property) => {
-            Ok(Some(Kind::Hash))
-        }
-        _ => Err(format!(
-            "`{}` is nothing that can be looked up",
-            shown(path)
-        )),
+        (_, property) if property.starts_with("hashes.") && is_known_hash(property) => Ok(Some(Kind::Hash)),
+        _ => Err(format!("`{}` is nothing that can be looked up", shown(path))),
     }
 }
 

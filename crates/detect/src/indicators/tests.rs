@@ -27,10 +27,7 @@ fn reads_a_plain_list() {
         EMPTY_MD5.to_uppercase()
     );
     let (set, report) = set(&list);
-    assert_eq!(
-        (report.added, report.duplicates, report.unusable),
-        (12, 1, 2)
-    );
+    assert_eq!((report.added, report.duplicates, report.unusable), (12, 1, 2));
     let lines: Vec<u32> = report.problems.iter().map(|p| p.line).collect();
     assert_eq!(lines, [13, 14]);
     let all = (0..set.len()).map(|_| ()).count();
@@ -44,10 +41,7 @@ fn reads_a_plain_list() {
         ("[2001:db8::1]:443", "2001:db8::/32"),
         ("2001:db8::1%eth0", "2001:db8::/32"),
         ("https://EVIL.example.com/a?b=c", "//evil.example.com/a?b=c"),
-        (
-            "http://evil.example.com:80/a?b=c#top",
-            "//evil.example.com/a?b=c",
-        ),
+        ("http://evil.example.com:80/a?b=c#top", "//evil.example.com/a?b=c"),
         ("Bad.Example.NET.", "bad.example.net"),
         ("a.b.bad.example.net", "bad.example.net"),
         ("https://u:p@bad.example.net:8443/x", "bad.example.net"),
@@ -68,8 +62,7 @@ fn reads_a_plain_list() {
     ] {
         assert_eq!(hits(&set, value), [indicator], "{value}");
     }
-    let sysmon =
-        format!("SHA1={EMPTY_SHA1},MD5={EMPTY_MD5},SHA256={EMPTY_SHA256},IMPHASH={EMPTY_MD5}");
+    let sysmon = format!("SHA1={EMPTY_SHA1},MD5={EMPTY_MD5},SHA256={EMPTY_SHA256},IMPHASH={EMPTY_MD5}");
     assert_eq!(hits(&set, &sysmon), [EMPTY_MD5, EMPTY_SHA256]);
     for value in [
         "",
@@ -91,16 +84,12 @@ fn reads_a_plain_list() {
 
 #[test]
 fn the_narrowest_wins_and_queries_are_optional() {
-    let (set, _) = set(
-        "198.51.100.0/24\n198.51.100.128/25\nexample.com\na.example.com\nhttp://example.org/x\nexample.net/y\n",
-    );
+    let (set, _) =
+        set("198.51.100.0/24\n198.51.100.128/25\nexample.com\na.example.com\nhttp://example.org/x\nexample.net/y\n");
     assert_eq!(hits(&set, "198.51.100.200"), ["198.51.100.128/25"]);
     assert_eq!(hits(&set, "198.51.100.2"), ["198.51.100.0/24"]);
     assert_eq!(hits(&set, "b.a.example.com"), ["a.example.com"]);
-    assert_eq!(
-        hits(&set, "https://example.org/x?id=1"),
-        ["//example.org/x"]
-    );
+    assert_eq!(hits(&set, "https://example.org/x?id=1"), ["//example.org/x"]);
     assert_eq!(hits(&set, "http://example.net/y"), ["//example.net/y"]);
     assert_eq!(hits(&set, "example.net/y"), ["//example.net/y"]);
 }
@@ -115,10 +104,7 @@ fn reads_csv_with_and_without_header() {
     let mut found = Vec::new();
     set.matches(b"192.0.2.1", &mut found);
     let hit = set.get(found[0]);
-    assert_eq!(
-        (hit.id, hit.name, hit.line),
-        (Some("1"), Some("first, quoted"), 2)
-    );
+    assert_eq!((hit.id, hit.name, hit.line), (Some("1"), Some("first, quoted"), 2));
     assert_eq!(hit.head().title, "first, quoted: 192.0.2.1");
 
     let (tabs, _) = self::set("\"first_seen\";\"dst_ip\";\"malware\"\n2024-01-01;192.0.2.5;X\n");
@@ -164,10 +150,7 @@ fn reads_stix() {
     assert!(!hit.is_valid_at(Some(january * 2)) && !hit.is_valid_at(Some(0)));
     let line = hit.line;
     assert!((6..=8).contains(&line), "{line}");
-    assert_eq!(
-        hits(&set, "http://example.com/it's"),
-        ["//example.com/it's"]
-    );
+    assert_eq!(hits(&set, "http://example.com/it's"), ["//example.com/it's"]);
     assert_eq!(hits(&set, "198.51.100.3"), ["198.51.100.0/24"]);
     assert_eq!(hits(&set, "b@example.com"), ["b@example.com"]);
     assert_eq!(hits(&set, EMPTY_MD5), [EMPTY_MD5]);
@@ -179,12 +162,7 @@ fn broken_input_keeps_what_came_before() {
     let cut = &BUNDLE[..BUNDLE.find("indicator--4").unwrap()];
     let (set, report) = set(cut);
     assert_eq!(set.len(), 4);
-    assert!(
-        report
-            .problems
-            .iter()
-            .any(|p| p.reason.contains("not readable"))
-    );
+    assert!(report.problems.iter().any(|p| p.reason.contains("not readable")));
     let mut deep = IndicatorSet::new();
     let report = deep.load("deep", "[".repeat(100_000).as_bytes()).unwrap();
     assert_eq!((report.added, report.unusable), (0, 1));
@@ -192,9 +170,7 @@ fn broken_input_keeps_what_came_before() {
     let (long, report) = self::set(&long);
     assert_eq!((long.len(), report.unusable), (1, 2));
     let mut bytes = IndicatorSet::new();
-    let report = bytes
-        .load("bytes", &b"\xff\xfe\nevil.example.com"[..])
-        .unwrap();
+    let report = bytes.load("bytes", &b"\xff\xfe\nevil.example.com"[..]).unwrap();
     assert_eq!((report.added, report.unusable), (1, 1));
 }
 
@@ -219,15 +195,8 @@ fn synthetic(i: u64) -> String {
 #[test]
 fn prints_memory_and_cost() {
     // 5 million when asked for (`KHIEN_INDICATORS=5000000`).
-    let count: u64 = std::env::var("KHIEN_INDICATORS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(50_000);
-    let reader = Lines {
-        next: 0,
-        count,
-        buffer: Vec::new(),
-    };
+    let count: u64 = std::env::var("KHIEN_INDICATORS").ok().and_then(|n| n.parse().ok()).unwrap_or(50_000);
+    let reader = Lines { next: 0, count, buffer: Vec::new() };
     let mut set = IndicatorSet::new();
     let start = std::time::Instant::now();
     let report = set.load("synthetic", reader).unwrap();
@@ -266,20 +235,13 @@ fn prints_memory_and_cost() {
         for _ in 0..rounds {
             set.matches(std::hint::black_box(value.as_bytes()), &mut found);
         }
-        eprintln!(
-            "{:6.1} ns  {value}",
-            start.elapsed().as_nanos() as f64 / f64::from(rounds)
-        );
+        eprintln!("{:6.1} ns  {value}", start.elapsed().as_nanos() as f64 / f64::from(rounds));
     }
 }
 
 fn peak() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status
-        .lines()
-        .find(|l| l.starts_with("VmHWM"))
-        .unwrap_or("")
-        .to_owned()
+    status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or("").to_owned()
 }
 
 /// Yields the synthetic list without holding it.
@@ -292,8 +254,7 @@ struct Lines {
 impl std::io::Read for Lines {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         while self.buffer.len() < out.len().min(4096) && self.next < self.count {
-            self.buffer
-                .extend_from_slice(synthetic(self.next).as_bytes());
+            self.buffer.extend_from_slice(synthetic(self.next).as_bytes());
             self.buffer.push(b'\n');
             self.next += 1;
         }

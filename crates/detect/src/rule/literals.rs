@@ -17,11 +17,7 @@ pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
             let all: Option<Vec<_>> = list.iter().map(required).collect();
             all.map(|l| l.concat()).filter(|l| l.len() <= MOST)
         }
-        HirKind::Concat(list) => best(
-            concat_runs(list)
-                .into_iter()
-                .chain(list.iter().filter_map(required)),
-        ),
+        HirKind::Concat(list) => best(concat_runs(list).into_iter().chain(list.iter().filter_map(required))),
         HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) | HirKind::Repetition(_) => None,
     }
 }
@@ -32,12 +28,7 @@ fn long_enough(list: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
 
 /// Prefers long literals, then few of them.
 fn best(choices: impl Iterator<Item = Vec<Vec<u8>>>) -> Option<Vec<Vec<u8>>> {
-    choices.max_by_key(|list| {
-        (
-            list.iter().map(Vec::len).min(),
-            std::cmp::Reverse(list.len()),
-        )
-    })
+    choices.max_by_key(|list| (list.iter().map(Vec::len).min(), std::cmp::Reverse(list.len())))
 }
 
 /// Runs of neighbouring literals and letters in both cases (`(?i)abc` is a run of classes).
@@ -60,11 +51,7 @@ fn fixed(hir: &Hir) -> Option<Vec<u8>> {
         HirKind::Literal(literal) => Some(literal.0.to_ascii_lowercase()),
         HirKind::Class(class) => one_letter(class).map(|b| vec![b]),
         HirKind::Capture(capture) => fixed(&capture.sub),
-        HirKind::Concat(list) => list
-            .iter()
-            .map(fixed)
-            .collect::<Option<Vec<_>>>()
-            .map(|l| l.concat()),
+        HirKind::Concat(list) => list.iter().map(fixed).collect::<Option<Vec<_>>>().map(|l| l.concat()),
         _ => None,
     }
 }
@@ -77,11 +64,7 @@ fn one_letter(class: &Class) -> Option<u8> {
     };
     let ranges: Vec<(char, char)> = class.iter().map(|r| (r.start(), r.end())).collect();
     match ranges[..] {
-        [(a, b), (c, d)]
-            if a == b && c == d && a.is_ascii_uppercase() && c == a.to_ascii_lowercase() =>
-        {
-            Some(c as u8)
-        }
+        [(a, b), (c, d)] if a == b && c == d && a.is_ascii_uppercase() && c == a.to_ascii_lowercase() => Some(c as u8),
         _ => None,
     }
 }
@@ -90,21 +73,14 @@ fn one_letter(class: &Class) -> Option<u8> {
 mod tests {
     fn required(pattern: &str) -> Option<Vec<String>> {
         let list = super::super::required_literals(pattern)?;
-        Some(
-            list.into_iter()
-                .map(|l| String::from_utf8(l).unwrap())
-                .collect(),
-        )
+        Some(list.into_iter().map(|l| String::from_utf8(l).unwrap()).collect())
     }
 
     #[test]
     fn a_match_needs_its_literals() {
         assert_eq!(required(r"foo.*barbaz"), Some(vec!["barbaz".into()]));
         assert_eq!(required(r"(?i)Open.?Done"), Some(vec!["done".into()]));
-        assert_eq!(
-            required(r"(abcd|efgh)+x"),
-            Some(vec!["abcd".into(), "efgh".into()])
-        );
+        assert_eq!(required(r"(abcd|efgh)+x"), Some(vec!["abcd".into(), "efgh".into()]));
         assert_eq!(required(r"(abcd)?"), None);
         assert_eq!(required(r"[a-z]+"), None);
     }

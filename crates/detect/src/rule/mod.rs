@@ -12,9 +12,7 @@ use khien_event::taxonomy::LogSource;
 use serde::{Deserialize, Serialize};
 
 /// Severity of a rule (Sigma rules specification, "Level").
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// For enrichment only; also what a rule without a level gets.

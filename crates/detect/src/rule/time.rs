@@ -62,25 +62,13 @@ mod tests {
             "1795302309000",
             "1795302309000000000",
         ] {
-            let parts = [
-                TimePart::Minute,
-                TimePart::Hour,
-                TimePart::Day,
-                TimePart::Week,
-                TimePart::Month,
-                TimePart::Year,
-            ];
-            let found: Vec<_> = parts
-                .into_iter()
-                .map(|p| part_of(text, p).unwrap())
-                .collect();
+            let parts =
+                [TimePart::Minute, TimePart::Hour, TimePart::Day, TimePart::Week, TimePart::Month, TimePart::Year];
+            let found: Vec<_> = parts.into_iter().map(|p| part_of(text, p).unwrap()).collect();
             assert_eq!(found, [5, 23, 21, 47, 11, 2026], "{text}");
         }
         for text in ["", "noon", "2026", "23:05", "2026-13-01T00:00:00Z", "-5"] {
-            assert!(
-                part_of(text, TimePart::Year).is_none() || text == "2026",
-                "{text}"
-            );
+            assert!(part_of(text, TimePart::Year).is_none() || text == "2026", "{text}");
         }
     }
 }

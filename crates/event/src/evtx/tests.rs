@@ -41,10 +41,7 @@ fn record(id: u64, content: &[u8]) -> Vec<u8> {
 #[test]
 fn what_is_no_log_is_refused() {
     assert_eq!(read(b"").unwrap_err().kind(), io::ErrorKind::InvalidData);
-    assert_eq!(
-        read(b"ElfFilX\0").unwrap_err().kind(),
-        io::ErrorKind::InvalidData
-    );
+    assert_eq!(read(b"ElfFilX\0").unwrap_err().kind(), io::ErrorKind::InvalidData);
     assert_eq!(read(&header()).unwrap(), (vec![], vec![]));
 }
 

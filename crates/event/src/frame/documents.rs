@@ -12,18 +12,8 @@ use super::{BLOCK_BYTES, Block, Layout, Source};
 
 /// Members that hold the events of an envelope: AWS (trails, log groups, tables), Azure Monitor and Microsoft Graph, Google
 /// Cloud Logging and Workspace, and others.
-const HOLDERS: [&[u8]; 10] = [
-    b"Records",
-    b"records",
-    b"value",
-    b"entries",
-    b"logEvents",
-    b"events",
-    b"Events",
-    b"Items",
-    b"items",
-    b"results",
-];
+const HOLDERS: [&[u8]; 10] =
+    [b"Records", b"records", b"value", b"entries", b"logEvents", b"events", b"Events", b"Items", b"items", b"results"];
 
 /// Members that an envelope may have before the one that holds its events. Any other makes the object an event.
 const COMPANIONS: [&[u8]; 27] = [
@@ -172,11 +162,7 @@ impl Scanner {
     /// Ends a broken record before the current byte.
     fn abandon(&mut self) -> Found {
         self.string = Quoted::No;
-        let found = if self.place == Place::Value {
-            Found::End(0)
-        } else {
-            Found::Nothing
-        };
+        let found = if self.place == Place::Value { Found::End(0) } else { Found::Nothing };
         self.close(self.base);
         found
     }
@@ -254,15 +240,13 @@ impl Scanner {
         match byte {
             b'"' => {
                 self.string = Quoted::Yes;
-                self.in_key =
-                    self.depth == 1 && self.base == 0 && matches!(before, b'{' | b',' | b']');
+                self.in_key = self.depth == 1 && self.base == 0 && matches!(before, b'{' | b',' | b']');
                 if self.in_key {
                     self.key.clear();
                 }
             }
             b':' if self.depth == 1 && self.base == 0 => {
-                self.may_envelop &=
-                    is_one_of(&self.key, &HOLDERS) || is_one_of(&self.key, &COMPANIONS);
+                self.may_envelop &= is_one_of(&self.key, &HOLDERS) || is_one_of(&self.key, &COMPANIONS);
             }
             // No JSON has `{` after anything else: the record before has lost its end.
             b'{' if self.place == Place::Value && !matches!(before, b'{' | b'[' | b',' | b':') => {
@@ -292,11 +276,7 @@ impl Scanner {
         }
         let was_tail = self.place == Place::Tail;
         self.close(self.base);
-        if was_tail {
-            Found::Nothing
-        } else {
-            Found::End(1)
-        }
+        if was_tail { Found::Nothing } else { Found::End(1) }
     }
 
     /// The holder's array begins with an object or is empty: the object around it is an envelope.
@@ -340,29 +320,16 @@ struct Work<'b> {
 
 impl Default for Framer {
     fn default() -> Self {
-        Self {
-            scanner: Scanner::default(),
-            open: None,
-            line: 1,
-        }
+        Self { scanner: Scanner::default(), open: None, line: 1 }
     }
 }
 
 impl Framer {
-    pub(super) fn next_block<R: Read>(
-        &mut self,
-        source: &mut Source<R>,
-        block: &mut Block,
-    ) -> io::Result<bool> {
+    pub(super) fn next_block<R: Read>(&mut self, source: &mut Source<R>, block: &mut Block) -> io::Result<bool> {
         block.clear(Layout::default());
         std::mem::swap(&mut block.bytes, &mut source.carry);
         let held = block.bytes.len();
-        let mut work = Work {
-            bytes: &mut block.bytes,
-            at: held,
-            counted: held,
-            spans: Vec::new(),
-        };
+        let mut work = Work { bytes: &mut block.bytes, at: held, counted: held, spans: Vec::new() };
         while !(source.ended || (!work.spans.is_empty() && work.bytes.len() >= BLOCK_BYTES)) {
             source.read_more(work.bytes);
             self.scan(source, &mut work);
@@ -414,11 +381,7 @@ impl Framer {
 
     fn start(&mut self, work: &mut Work<'_>) {
         self.count_lines(work, work.at);
-        self.open = Some(Open {
-            start: work.at,
-            line: self.line,
-            dropped: 0,
-        });
+        self.open = Some(Open { start: work.at, line: self.line, dropped: 0 });
     }
 
     /// Ends the open record before `end`.

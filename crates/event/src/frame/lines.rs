@@ -21,20 +21,12 @@ pub(super) struct Framer {
 
 impl Default for Framer {
     fn default() -> Self {
-        Self {
-            line: 1,
-            headers: Headers::default(),
-            dropped: 0,
-        }
+        Self { line: 1, headers: Headers::default(), dropped: 0 }
     }
 }
 
 impl Framer {
-    pub(super) fn next_block<R: Read>(
-        &mut self,
-        source: &mut Source<R>,
-        block: &mut Block,
-    ) -> io::Result<bool> {
+    pub(super) fn next_block<R: Read>(&mut self, source: &mut Source<R>, block: &mut Block) -> io::Result<bool> {
         block.clear(Layout::Lines(self.line));
         std::mem::swap(&mut block.bytes, &mut source.carry);
         // Everything before this place is known to hold no line end.
@@ -44,10 +36,8 @@ impl Framer {
             if count == 0 {
                 return self.last(source, block);
             }
-            let mut new_end =
-                memchr::memrchr(b'\n', &block.bytes[searched..]).map(|at| at + searched + 1);
-            let first_end =
-                memchr::memchr(b'\n', &block.bytes[searched..]).map(|at| at + searched + 1);
+            let mut new_end = memchr::memrchr(b'\n', &block.bytes[searched..]).map(|at| at + searched + 1);
+            let first_end = memchr::memchr(b'\n', &block.bytes[searched..]).map(|at| at + searched + 1);
             if self.dropped > 0 || first_end.unwrap_or(block.bytes.len()) > RECORD_BYTES + 2 {
                 let drop = first_end.unwrap_or(block.bytes.len());
                 self.drop_start(source, block, drop, first_end.is_some());
@@ -70,13 +60,7 @@ impl Framer {
     }
 
     /// Drops the first `count` bytes, which belong to an overlong line that ends there or goes on.
-    fn drop_start<R: Read>(
-        &mut self,
-        source: &mut Source<R>,
-        block: &mut Block,
-        count: usize,
-        ends: bool,
-    ) {
+    fn drop_start<R: Read>(&mut self, source: &mut Source<R>, block: &mut Block, count: usize, ends: bool) {
         block.bytes.drain(..count);
         self.dropped += count as u64;
         if ends {
@@ -115,9 +99,7 @@ struct Headers {
 
 impl Default for Headers {
     fn default() -> Self {
-        Self {
-            lines: Arc::new([]),
-        }
+        Self { lines: Arc::new([]) }
     }
 }
 
@@ -167,7 +149,5 @@ fn is_header(line: &[u8]) -> bool {
 }
 
 fn starts_table(line: &[u8]) -> bool {
-    [b"#separator".as_slice(), b"#Software:", b"#Version:"]
-        .iter()
-        .any(|name| line.starts_with(name))
+    [b"#separator".as_slice(), b"#Software:", b"#Version:"].iter().any(|name| line.starts_with(name))
 }

@@ -77,22 +77,15 @@ impl Block {
     /// The records in their order. Empty lines are records too.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         let (mut lines, spans) = match &self.layout {
-            Layout::Lines(first) => (
-                Some(Lines {
-                    rest: &self.bytes,
-                    line: *first,
-                }),
-                [].as_slice(),
-            ),
+            Layout::Lines(first) => (Some(Lines { rest: &self.bytes, line: *first }), [].as_slice()),
             Layout::Spans(spans) => (None, spans.as_slice()),
         };
         let mut spans = spans.iter();
         std::iter::from_fn(move || match &mut lines {
             Some(lines) => lines.next(),
-            None => spans.next().map(|&(start, end, position)| Record {
-                position,
-                bytes: &self.bytes[start as usize..end as usize],
-            }),
+            None => spans
+                .next()
+                .map(|&(start, end, position)| Record { position, bytes: &self.bytes[start as usize..end as usize] }),
         })
     }
 
@@ -136,10 +129,7 @@ impl<'a> Iterator for Lines<'a> {
         self.rest = rest;
         let position = self.line;
         self.line += 1;
-        Some(Record {
-            position,
-            bytes: line.strip_suffix(b"\r").unwrap_or(line),
-        })
+        Some(Record { position, bytes: line.strip_suffix(b"\r").unwrap_or(line) })
     }
 }
 
@@ -163,16 +153,7 @@ impl<R: Read> Frames<R> {
             Framing::OctetCounted => Framer::Octets(octets::Framer::default()),
             Framing::Documents => Framer::Documents(documents::Framer::default()),
         };
-        Self {
-            source: Source {
-                reader,
-                carry: Vec::new(),
-                ended: false,
-                error: None,
-                skipped: Vec::new(),
-            },
-            framer,
-        }
+        Self { source: Source { reader, carry: Vec::new(), ended: false, error: None, skipped: Vec::new() }, framer }
     }
 
     /// Fills `block` with the next records; whether there were any. After `Ok(false)` nothing follows.
@@ -243,10 +224,7 @@ impl<R: Read> Source<R> {
     }
 }
 
-const _: () = assert!(
-    RECORD_BYTES < (u32::MAX / 4) as usize,
-    "spans of a block fit 32 bits"
-);
+const _: () = assert!(RECORD_BYTES < (u32::MAX / 4) as usize, "spans of a block fit 32 bits");
 
 #[cfg(test)]
 mod tests;

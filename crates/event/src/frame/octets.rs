@@ -26,11 +26,7 @@ enum Next {
 }
 
 impl Framer {
-    pub(super) fn next_block<R: Read>(
-        &mut self,
-        source: &mut Source<R>,
-        block: &mut Block,
-    ) -> io::Result<bool> {
+    pub(super) fn next_block<R: Read>(&mut self, source: &mut Source<R>, block: &mut Block) -> io::Result<bool> {
         let mut spans = Vec::new();
         block.clear(Layout::default());
         std::mem::swap(&mut block.bytes, &mut source.carry);
@@ -66,10 +62,7 @@ impl Framer {
             if self.drop > 0 {
                 return;
             }
-            let blank = bytes[*at..]
-                .iter()
-                .take_while(|b| b.is_ascii_whitespace())
-                .count();
+            let blank = bytes[*at..].iter().take_while(|b| b.is_ascii_whitespace()).count();
             let start = *at + blank;
             match next(&bytes[start..], source.ended) {
                 Next::Message(from, to, after) => {
@@ -93,18 +86,12 @@ fn next(bytes: &[u8], ended: bool) -> Next {
     if bytes.is_empty() {
         return Next::Incomplete;
     }
-    let digits = bytes
-        .iter()
-        .take(10)
-        .take_while(|b| b.is_ascii_digit())
-        .count();
+    let digits = bytes.iter().take(10).take_while(|b| b.is_ascii_digit()).count();
     if digits == bytes.len() && digits < 10 && !ended {
         return Next::Incomplete;
     }
     if (1..10).contains(&digits) && bytes.get(digits) == Some(&b' ') {
-        let length = bytes[..digits]
-            .iter()
-            .fold(0, |value: usize, b| value * 10 + usize::from(b - b'0'));
+        let length = bytes[..digits].iter().fold(0, |value: usize, b| value * 10 + usize::from(b - b'0'));
         let from = digits + 1;
         if length > RECORD_BYTES {
             return Next::Overlong(from, length as u64);

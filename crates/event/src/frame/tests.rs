@@ -25,12 +25,9 @@ fn frame(reader: impl Read, framing: Framing) -> Seen {
     let mut records = Vec::new();
     loop {
         match frames.next_block(&mut block) {
-            Ok(true) => records.extend(block.records().map(|record| {
-                (
-                    record.position,
-                    String::from_utf8_lossy(record.bytes).into_owned(),
-                )
-            })),
+            Ok(true) => records.extend(
+                block.records().map(|record| (record.position, String::from_utf8_lossy(record.bytes).into_owned())),
+            ),
             Ok(false) => return (records, frames.take_skipped(), None),
             Err(error) => return (records, frames.take_skipped(), Some(error)),
         }
@@ -41,10 +38,7 @@ fn frame(reader: impl Read, framing: Framing) -> Seen {
 fn check(text: &str, framing: Framing, expected: &[(u64, &str)]) {
     for piece in [1, 3, 1_000] {
         let (records, skipped, error) = frame(Pieces(text.as_bytes(), piece), framing);
-        let records: Vec<(u64, &str)> = records
-            .iter()
-            .map(|(at, text)| (*at, text.as_str()))
-            .collect();
+        let records: Vec<(u64, &str)> = records.iter().map(|(at, text)| (*at, text.as_str())).collect();
         assert_eq!(records, expected, "{text:?} in pieces of {piece}");
         assert!(skipped.is_empty() && error.is_none());
     }
@@ -65,11 +59,7 @@ fn counted_messages_and_lines_between() {
         &[(1, "<1>ab"), (2, "<1>a\nbc"), (3, "<2>x"), (4, "<3>y")],
     );
     check("9 <1>cut", Framing::OctetCounted, &[(1, "<1>cut")]);
-    check(
-        "99999999999 <1>x\n5 <1>ab",
-        Framing::OctetCounted,
-        &[(1, "99999999999 <1>x"), (2, "<1>ab")],
-    );
+    check("99999999999 <1>x\n5 <1>ab", Framing::OctetCounted, &[(1, "99999999999 <1>x"), (2, "<1>ab")]);
 }
 
 #[test]
@@ -85,11 +75,7 @@ fn documents_of_any_layout() {
         &[(2, "{\"a\":\"]}\\\"\"}"), (4, "{\"b\":[1]}"), (5, "{}")],
     );
     check("[1, \"a\"]", Framing::Documents, &[(1, "1"), (1, "\"a\"")]);
-    check(
-        "no json\n{}\n",
-        Framing::Documents,
-        &[(1, "no json"), (2, "{}")],
-    );
+    check("no json\n{}\n", Framing::Documents, &[(1, "no json"), (2, "{}")]);
 }
 
 #[test]
@@ -101,11 +87,7 @@ fn envelopes_are_opened() {
         "{\"kind\":\"k\",\"items\":[{\"a\":1},{\"b\":[{}]}],\"etag\":\"e\"}\n",
         "{\"Records\":[]}{\"events\":[{\"a\":1}]}{\"events\":[{\"b\":[{}]}]}",
     ] {
-        check(
-            text,
-            Framing::Documents,
-            &[(1, "{\"a\":1}"), (1, "{\"b\":[{}]}")],
-        );
+        check(text, Framing::Documents, &[(1, "{\"a\":1}"), (1, "{\"b\":[{}]}")]);
         assert!(is_document(text.as_bytes()), "{text}");
     }
 }
@@ -126,21 +108,9 @@ fn events_that_look_like_envelopes_are_not_opened() {
 
 #[test]
 fn broken_records_do_not_swallow_the_next() {
-    check(
-        "{\"a\":\"x\n{\"b\":1}\n",
-        Framing::Documents,
-        &[(1, "{\"a\":\"x"), (2, "{\"b\":1}")],
-    );
-    check(
-        "{\"a\":1\n{\"b\":1}\n",
-        Framing::Documents,
-        &[(1, "{\"a\":1"), (2, "{\"b\":1}")],
-    );
-    check(
-        "}]\n{\"b\":1}",
-        Framing::Documents,
-        &[(1, "}]"), (2, "{\"b\":1}")],
-    );
+    check("{\"a\":\"x\n{\"b\":1}\n", Framing::Documents, &[(1, "{\"a\":\"x"), (2, "{\"b\":1}")]);
+    check("{\"a\":1\n{\"b\":1}\n", Framing::Documents, &[(1, "{\"a\":1"), (2, "{\"b\":1}")]);
+    check("}]\n{\"b\":1}", Framing::Documents, &[(1, "}]"), (2, "{\"b\":1}")]);
     check("{\"b\":1", Framing::Documents, &[(1, "{\"b\":1")]);
 }
 
@@ -150,40 +120,16 @@ fn overlong_records_are_skipped_and_counted() {
     let fill = || Cursor::new(b"{\"a\":\"".as_slice()).chain(io::repeat(b'x').take(long - 6));
     let (records, skipped, _) = frame(fill().chain(b"\n{\"b\":1}\n".as_slice()), Framing::Lines);
     assert_eq!(records, [(2, "{\"b\":1}".to_owned())]);
-    assert_eq!(
-        skipped,
-        [Skipped {
-            position: 1,
-            bytes: long
-        }]
-    );
+    assert_eq!(skipped, [Skipped { position: 1, bytes: long }]);
 
-    let (records, skipped, _) = frame(
-        b"\n".chain(fill()).chain(b"\"}\n{\"b\":1}\n".as_slice()),
-        Framing::Documents,
-    );
+    let (records, skipped, _) = frame(b"\n".chain(fill()).chain(b"\"}\n{\"b\":1}\n".as_slice()), Framing::Documents);
     assert_eq!(records, [(3, "{\"b\":1}".to_owned())]);
-    assert_eq!(
-        skipped,
-        [Skipped {
-            position: 2,
-            bytes: long + 2
-        }]
-    );
+    assert_eq!(skipped, [Skipped { position: 2, bytes: long + 2 }]);
 
     let head = format!("{long} ");
-    let (records, skipped, _) = frame(
-        head.as_bytes().chain(fill()).chain(b"4 <1>a".as_slice()),
-        Framing::OctetCounted,
-    );
+    let (records, skipped, _) = frame(head.as_bytes().chain(fill()).chain(b"4 <1>a".as_slice()), Framing::OctetCounted);
     assert_eq!(records, [(2, "<1>a".to_owned())]);
-    assert_eq!(
-        skipped,
-        [Skipped {
-            position: 1,
-            bytes: long
-        }]
-    );
+    assert_eq!(skipped, [Skipped { position: 1, bytes: long }]);
 
     let (records, skipped, _) = frame(fill(), Framing::Lines);
     assert_eq!((records.len(), skipped.len()), (0, 1));
@@ -199,11 +145,7 @@ fn an_error_comes_after_what_was_read() {
     }
     for framing in [Framing::Lines, Framing::Documents, Framing::OctetCounted] {
         let (records, _, error) = frame(b"{}\n{".chain(Fails), framing);
-        assert_eq!(
-            records,
-            [(1, "{}".to_owned()), (2, "{".to_owned())],
-            "{framing:?}"
-        );
+        assert_eq!(records, [(1, "{}".to_owned()), (2, "{".to_owned())], "{framing:?}");
         assert_eq!(error.unwrap().kind(), io::ErrorKind::UnexpectedEof);
     }
 }
@@ -221,14 +163,7 @@ fn headers_are_repeated_before_each_block() {
         headers.push(String::from_utf8(block.headers().to_vec()).unwrap());
     }
     headers.dedup();
-    assert_eq!(
-        headers,
-        [
-            "",
-            "#separator \\x09\n#fields\ta\n",
-            "#Software: y\n#Fields: b\n"
-        ]
-    );
+    assert_eq!(headers, ["", "#separator \\x09\n#fields\ta\n", "#Software: y\n#Fields: b\n"]);
 }
 
 proptest! {

@@ -59,14 +59,7 @@ struct Utf16<R> {
 
 impl<R: Read> Utf16<R> {
     fn new(inner: R, order: Order) -> Self {
-        Self {
-            inner,
-            order,
-            raw: vec![0; BLOCK],
-            kept: 0,
-            text: String::new(),
-            given: 0,
-        }
+        Self { inner, order, raw: vec![0; BLOCK], kept: 0, text: String::new(), given: 0 }
     }
 
     /// Reads and transcodes the next block; whether there was one.
@@ -126,9 +119,7 @@ mod tests {
 
     fn read(bytes: &[u8]) -> String {
         let mut text = String::new();
-        utf8(Box::new(Cursor::new(bytes.to_vec())))
-            .read_to_string(&mut text)
-            .unwrap();
+        utf8(Box::new(Cursor::new(bytes.to_vec()))).read_to_string(&mut text).unwrap();
         text
     }
 
@@ -143,14 +134,8 @@ mod tests {
         assert_eq!(read(format!("\u{feff}{text}").as_bytes()), text);
         assert_eq!(read(&encode(text, u16::to_le_bytes)), text);
         assert_eq!(read(&encode(text, u16::to_be_bytes)), text);
-        assert_eq!(
-            read(&encode(&format!("\u{feff}{text}"), u16::to_le_bytes)),
-            text
-        );
-        assert_eq!(
-            read(&encode(&format!("\u{feff}{text}"), u16::to_be_bytes)),
-            text
-        );
+        assert_eq!(read(&encode(&format!("\u{feff}{text}"), u16::to_le_bytes)), text);
+        assert_eq!(read(&encode(&format!("\u{feff}{text}"), u16::to_be_bytes)), text);
     }
 
     #[test]

@@ -28,10 +28,7 @@ pub(crate) fn decode(line: &str, out: &mut Out<'_>) -> bool {
     self::request(request, out);
     let mut words = rest.split_ascii_whitespace();
     out.known("sc-status", words.next().unwrap_or("").trim_matches('"'));
-    out.known(
-        "sc-bytes",
-        words.next().filter(|w| !w.starts_with('"')).unwrap_or(""),
-    );
+    out.known("sc-bytes", words.next().filter(|w| !w.starts_with('"')).unwrap_or(""));
     referer_and_agent(rest, out);
     true
 }
@@ -53,11 +50,7 @@ fn split(line: &str) -> Option<(&str, &str, &str)> {
 /// last three words.
 fn client(head: &str, out: &mut Out<'_>) {
     let words: Vec<&str> = head.split_ascii_whitespace().take(8).collect();
-    let address = words.iter().position(|word| {
-        word.trim_end_matches(',')
-            .parse::<std::net::IpAddr>()
-            .is_ok()
-    });
+    let address = words.iter().position(|word| word.trim_end_matches(',').parse::<std::net::IpAddr>().is_ok());
     let at = address.unwrap_or(words.len().saturating_sub(3));
     if let Some(host) = words.first().filter(|_| at > 0) {
         out.known("cs-host", host);
@@ -78,10 +71,7 @@ fn request(text: &str, out: &mut Out<'_>) {
         Some((target, version)) if version.starts_with("HTTP/") => (target, version),
         _ => (rest, ""),
     };
-    let is_method = !method.is_empty()
-        && method
-            .bytes()
-            .all(|b| b.is_ascii_alphabetic() || b == b'_' || b == b'-');
+    let is_method = !method.is_empty() && method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_' || b == b'-');
     if !is_method {
         out.known("cs-uri", &text);
         return;

@@ -71,10 +71,7 @@ fn split(line: &str) -> Option<(&str, &str, &str)> {
         return None;
     }
     let (id, body) = rest.split_once(')')?;
-    let plausible = id.len() <= 48
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b':'));
+    let plausible = id.len() <= 48 && id.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b':'));
     plausible.then(|| (head, id, body.strip_prefix(':').unwrap_or(body)))
 }
 
@@ -87,11 +84,7 @@ fn fields(body: &str, arguments: bool, nesting: usize, out: &mut Out<'_>) {
                 first = false;
                 let end = body.find('=').unwrap_or(body.len());
                 let lead = body.get(..end).unwrap_or(body);
-                let lead = if end == body.len() {
-                    lead
-                } else {
-                    without_last_word(lead)
-                };
+                let lead = if end == body.len() { lead } else { without_last_word(lead) };
                 out.known("message", lead.trim());
             }
             Part::Word(_) => {}
@@ -134,8 +127,7 @@ fn pair(key: &str, value: &str, quote: Quote, arguments: bool, out: &mut Out<'_>
 }
 
 fn is_argument(name: &str) -> bool {
-    name.strip_prefix('a')
-        .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    name.strip_prefix('a').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Which letters count as hexadecimal digits.
@@ -158,9 +150,8 @@ fn decoded(value: &str, case: Case, zero: u8) -> Cow<'_, str> {
                 }
             }
             Cow::Owned(
-                String::from_utf8(bytes).unwrap_or_else(|broken| {
-                    String::from_utf8_lossy(broken.as_bytes()).into_owned()
-                }),
+                String::from_utf8(bytes)
+                    .unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned()),
             )
         }
         None => Cow::Borrowed(value),
@@ -172,10 +163,7 @@ fn hex(value: &str, case: Case) -> Option<Vec<u8>> {
     if digits.is_empty() || !digits.len().is_multiple_of(2) {
         return None;
     }
-    digits
-        .chunks_exact(2)
-        .map(|pair| Some(nibble(pair[0], case)? << 4 | nibble(pair[1], case)?))
-        .collect()
+    digits.chunks_exact(2).map(|pair| Some(nibble(pair[0], case)? << 4 | nibble(pair[1], case)?)).collect()
 }
 
 fn nibble(digit: u8, case: Case) -> Option<u8> {
@@ -195,10 +183,7 @@ fn socket_address(value: &str, out: &mut Out<'_>) {
     match bytes.as_slice() {
         [2, 0, high, low, a, b, c, d, ..] => {
             out.text("saddr_fam", "inet");
-            out.text(
-                "laddr",
-                &std::net::Ipv4Addr::new(*a, *b, *c, *d).to_string(),
-            );
+            out.text("laddr", &std::net::Ipv4Addr::new(*a, *b, *c, *d).to_string());
             out.text("lport", &u16::from_be_bytes([*high, *low]).to_string());
         }
         [10, 0, high, low, _, _, _, _, rest @ ..] if rest.len() >= 16 => {

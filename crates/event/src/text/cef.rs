@@ -11,15 +11,8 @@ use super::pairs::unescaped;
 use crate::time;
 
 /// Names of the parts of the header.
-const HEADER: [&str; 7] = [
-    "cefVersion",
-    "deviceVendor",
-    "deviceProduct",
-    "deviceVersion",
-    "deviceEventClassId",
-    "name",
-    "severity",
-];
+const HEADER: [&str; 7] =
+    ["cefVersion", "deviceVendor", "deviceProduct", "deviceVersion", "deviceEventClassId", "name", "severity"];
 
 /// Longest key and longest label that is read as a name, in bytes.
 const NAME: usize = 256;
@@ -30,13 +23,11 @@ const LABELS: usize = 64;
 /// Where CEF starts in `line`: at its beginning, or after a header that ends in a blank or a colon.
 pub(crate) fn find(line: &str) -> Option<usize> {
     let bytes = line.as_bytes();
-    memchr::memmem::find_iter(bytes, b"CEF:")
-        .take(4)
-        .find(|&at| {
-            let before = at == 0 || matches!(bytes[at - 1], b' ' | b':' | b'\t' | b'"' | b'>');
-            let version = bytes.get(at + 4..).unwrap_or_default().trim_ascii_start();
-            before && version.first().is_some_and(u8::is_ascii_digit)
-        })
+    memchr::memmem::find_iter(bytes, b"CEF:").take(4).find(|&at| {
+        let before = at == 0 || matches!(bytes[at - 1], b' ' | b':' | b'\t' | b'"' | b'>');
+        let version = bytes.get(at + 4..).unwrap_or_default().trim_ascii_start();
+        before && version.first().is_some_and(u8::is_ascii_digit)
+    })
 }
 
 /// Decodes text that begins with `CEF:`; whether it was a CEF event.
@@ -184,18 +175,10 @@ enum KeyPlace {
 fn find_key(text: &str, from: usize, place: KeyPlace) -> Option<(usize, &str, usize)> {
     let bytes = text.as_bytes();
     for at in memchr::memchr_iter(b'=', bytes.get(from..)?).map(|at| at + from) {
-        let run = bytes[from..at]
-            .iter()
-            .rev()
-            .take(NAME)
-            .take_while(|&&b| is_key_byte(b))
-            .count();
+        let run = bytes[from..at].iter().rev().take(NAME).take_while(|&&b| is_key_byte(b)).count();
         let start = at - run;
-        let placed = if start == from {
-            place == KeyPlace::Start
-        } else {
-            matches!(bytes[start - 1], b' ' | b'\t' | b'|')
-        };
+        let placed =
+            if start == from { place == KeyPlace::Start } else { matches!(bytes[start - 1], b' ' | b'\t' | b'|') };
         if run > 0 && placed {
             return Some((start, text.get(start..at)?, at + 1));
         }

@@ -21,13 +21,7 @@ pub(crate) fn decode(text: &str, out: &mut Out<'_>) -> bool {
     if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
         return false;
     }
-    let mut walk = Walk {
-        path: Vec::new(),
-        marks: 0,
-        names: 0,
-        values: 0,
-        out,
-    };
+    let mut walk = Walk { path: Vec::new(), marks: 0, names: 0, values: 0, out };
     let mut json = serde_json::Deserializer::from_str(text);
     if Value(&mut walk).deserialize(&mut json).is_err() {
         return false;
@@ -80,11 +74,7 @@ impl<'de> Visitor<'de> for Value<'_, '_, '_> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        if value {
-            self.0.put(Kind::True, "true")
-        } else {
-            self.0.put(Kind::False, "false")
-        }
+        if value { self.0.put(Kind::True, "true") } else { self.0.put(Kind::False, "false") }
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {

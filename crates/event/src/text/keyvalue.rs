@@ -85,7 +85,6 @@ impl<'a> Times<'a> {
             return None;
         }
         let zone = self.zone.filter(|z| z.len() <= 6).unwrap_or("");
-        time::parse(&format!("{date} {time}{zone}"))
-            .or_else(|| time::parse(&format!("{date} {time}")))
+        time::parse(&format!("{date} {time}{zone}")).or_else(|| time::parse(&format!("{date} {time}")))
     }
 }

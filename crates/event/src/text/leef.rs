@@ -10,12 +10,10 @@ use crate::time;
 /// Where LEEF starts in `line`.
 pub(crate) fn find(line: &str) -> Option<usize> {
     let bytes = line.as_bytes();
-    memchr::memmem::find_iter(bytes, b"LEEF:")
-        .take(4)
-        .find(|&at| {
-            let before = at == 0 || matches!(bytes[at - 1], b' ' | b':' | b'\t' | b'"' | b'>');
-            before && bytes.get(at + 5).is_some_and(u8::is_ascii_digit)
-        })
+    memchr::memmem::find_iter(bytes, b"LEEF:").take(4).find(|&at| {
+        let before = at == 0 || matches!(bytes[at - 1], b' ' | b':' | b'\t' | b'"' | b'>');
+        before && bytes.get(at + 5).is_some_and(u8::is_ascii_digit)
+    })
 }
 
 /// Decodes text that begins with `LEEF:`; whether it was a LEEF event.
@@ -23,19 +21,10 @@ pub(crate) fn decode(text: &str, reference_ns: i64, out: &mut Out<'_>) -> bool {
     let Some((header, attributes)) = header(text) else {
         return false;
     };
-    let (delimiter, attributes) = if header[0].starts_with('2') {
-        delimiter(attributes)
-    } else {
-        (old_delimiter(attributes), attributes)
-    };
+    let (delimiter, attributes) =
+        if header[0].starts_with('2') { delimiter(attributes) } else { (old_delimiter(attributes), attributes) };
     out.shape("leef");
-    let names = [
-        "leefVersion",
-        "deviceVendor",
-        "deviceProduct",
-        "deviceVersion",
-        "EventID",
-    ];
+    let names = ["leefVersion", "deviceVendor", "deviceProduct", "deviceVersion", "EventID"];
     for (name, value) in names.iter().zip(header) {
         out.text(name, value);
     }
@@ -82,14 +71,9 @@ fn delimiter(text: &str) -> (char, &str) {
     if let (Some(only), None) = (chars.next(), chars.next()) {
         return (only, rest);
     }
-    let digits = stated
-        .strip_prefix("0x")
-        .or_else(|| stated.strip_prefix(['x', 'X']))
-        .or_else(|| stated.strip_prefix("\\x"));
-    let code = digits
-        .filter(|d| d.len() <= 4)
-        .and_then(|d| u32::from_str_radix(d, 16).ok())
-        .and_then(char::from_u32);
+    let digits =
+        stated.strip_prefix("0x").or_else(|| stated.strip_prefix(['x', 'X'])).or_else(|| stated.strip_prefix("\\x"));
+    let code = digits.filter(|d| d.len() <= 4).and_then(|d| u32::from_str_radix(d, 16).ok()).and_then(char::from_u32);
     match (code, stated) {
         (Some(code), _) => (code, rest),
         (None, "\\t") => ('\t', rest),
@@ -99,9 +83,5 @@ fn delimiter(text: &str) -> (char, &str) {
 
 /// LEEF 1.0 is delimited by tabs; some devices write bars all the same.
 fn old_delimiter(text: &str) -> char {
-    if text.contains('\t') || !text.contains('|') {
-        '\t'
-    } else {
-        '|'
-    }
+    if text.contains('\t') || !text.contains('|') { '\t' } else { '|' }
 }

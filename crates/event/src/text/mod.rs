@@ -67,13 +67,7 @@ impl TextDecoder {
     /// A decoder of `format`. Times without a year are taken as the latest not after `reference_ns` (nanoseconds since
     /// 1970) and a day.
     pub fn new(format: LineFormat, reference_ns: i64) -> Self {
-        Self {
-            format,
-            reference_ns,
-            tables: Tables::default(),
-            headers: None,
-            json: None,
-        }
+        Self { format, reference_ns, tables: Tables::default(), headers: None, json: None }
     }
 
     /// Lets `json` decode lines that begin with `{`, in place of the slower decoder of embedded JSON.
@@ -86,11 +80,7 @@ impl TextDecoder {
     /// Forgets the headers of tables and reads `lines` in their place: the headers that stand before a block
     /// ([`crate::frame::Block::headers`]). Costs nothing when they are the same as the last time.
     pub fn headers(&mut self, lines: &Arc<[u8]>) {
-        if self
-            .headers
-            .as_ref()
-            .is_some_and(|last| Arc::ptr_eq(last, lines))
-        {
+        if self.headers.as_ref().is_some_and(|last| Arc::ptr_eq(last, lines)) {
             return;
         }
         self.headers = Some(Arc::clone(lines));
@@ -109,8 +99,7 @@ impl TextDecoder {
             LineFormat::Cef => carried(line, cef::find(line), reference_ns, out),
             LineFormat::Leef => carried(line, leef::find(line), reference_ns, out),
             LineFormat::KeyValue => {
-                keyvalue::decode(line, out)
-                    || syslog::decode(line, reference_ns, Strictness::Declared, out)
+                keyvalue::decode(line, out) || syslog::decode(line, reference_ns, Strictness::Declared, out)
             }
             LineFormat::Zeek | LineFormat::W3c => self.tables.decode(line, out),
             LineFormat::Access => access::decode(line, out),
@@ -119,11 +108,7 @@ impl TextDecoder {
                 true
             }
         };
-        if fits {
-            Ok(Decoded::Event)
-        } else {
-            Err(Malformed::new(self.format.expectation(), 0))
-        }
+        if fits { Ok(Decoded::Event) } else { Err(Malformed::new(self.format.expectation(), 0)) }
     }
 }
 
@@ -146,10 +131,7 @@ impl LineFormat {
 
 impl Decode for TextDecoder {
     fn decode(&mut self, record: &[u8], fields: &mut Fields) -> Result<Decoded, Malformed> {
-        let start = record
-            .iter()
-            .take_while(|b| b.is_ascii_whitespace())
-            .count();
+        let start = record.iter().take_while(|b| b.is_ascii_whitespace()).count();
         if start == record.len() {
             return Ok(Decoded::Nothing);
         }
@@ -190,12 +172,8 @@ fn any(line: &str, reference_ns: i64, tables: &Tables, out: &mut Out<'_>) -> boo
         || access::decode(text, out)
         || syslog::decode(text, reference_ns, Strictness::Guessed, out)
         || keyvalue::decode(text, out)
-        || from(text, cef::find(text), |cef| {
-            cef::decode(cef, reference_ns, out)
-        })
-        || from(text, leef::find(text), |leef| {
-            leef::decode(leef, reference_ns, out)
-        });
+        || from(text, cef::find(text), |cef| cef::decode(cef, reference_ns, out))
+        || from(text, leef::find(text), |leef| leef::decode(leef, reference_ns, out));
     if !known {
         plain::decode(line, out);
     }
@@ -234,9 +212,7 @@ fn carried(line: &str, at: Option<usize>, reference_ns: i64, out: &mut Out<'_>) 
     let Some(text) = at.and_then(|at| line.get(at..)) else {
         return false;
     };
-    let bare = |out: &mut Out<'_>| {
-        cef::decode(text, reference_ns, out) || leef::decode(text, reference_ns, out)
-    };
+    let bare = |out: &mut Out<'_>| cef::decode(text, reference_ns, out) || leef::decode(text, reference_ns, out);
     if at == Some(0) || !(cef::decodes(text) || leef::decodes(text)) {
         return bare(out);
     }

@@ -20,13 +20,7 @@ impl<'a> Out<'a> {
     /// Fields of `record`.
     pub(crate) fn new(record: &'a [u8], fields: &'a mut Fields) -> Self {
         fields.encoding = Encoding::Plain;
-        Self {
-            record,
-            fields,
-            prefix: "",
-            name: String::new(),
-            full: false,
-        }
+        Self { record, fields, prefix: "", name: String::new(), full: false }
     }
 
     /// Puts `prefix` before the names of all fields that follow.
@@ -107,11 +101,7 @@ impl<'a> Out<'a> {
 
     /// Whether all fields fitted.
     pub(crate) fn finish(self) -> Result<(), Malformed> {
-        if self.full {
-            Err(Malformed::new("more fields than an event may have", 0))
-        } else {
-            Ok(())
-        }
+        if self.full { Err(Malformed::new("more fields than an event may have", 0)) } else { Ok(()) }
     }
 }
 
@@ -141,10 +131,7 @@ mod tests {
         assert_eq!(Fields::span(&list[0]), Some(2..8));
         assert_eq!(Fields::span(&list[1]), None);
         assert_eq!(fields.bytes(record.as_bytes(), &list[1]), b"copied");
-        assert_eq!(
-            [fields.label(0), fields.label(1), fields.label(2)],
-            ["a", "x.y", "p.z"]
-        );
+        assert_eq!([fields.label(0), fields.label(1), fields.label(2)], ["a", "x.y", "p.z"]);
     }
 
     #[test]

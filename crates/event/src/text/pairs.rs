@@ -21,11 +21,7 @@ pub(crate) enum Part<'a> {
     /// A word without `=`.
     Word(&'a str),
     /// A pair; the value stands without its quotes, still escaped.
-    Pair {
-        key: &'a str,
-        value: &'a str,
-        quote: Quote,
-    },
+    Pair { key: &'a str, value: &'a str, quote: Quote },
 }
 
 /// Where a `"` ends a value.
@@ -50,12 +46,7 @@ pub(crate) struct Pairs<'a> {
 
 impl<'a> Pairs<'a> {
     pub(crate) fn new(text: &'a str, closing: Closing) -> Self {
-        Self {
-            rest: text,
-            closing,
-            no_single: false,
-            no_brace: false,
-        }
+        Self { rest: text, closing, no_single: false, no_brace: false }
     }
 
     /// Where the `"` that ends the value stands in `text`, which begins after the opening one.
@@ -77,12 +68,8 @@ impl<'a> Pairs<'a> {
         if let Some(inner) = text.strip_prefix('\'')
             && !self.no_single
         {
-            let end = memchr::memchr_iter(b'\'', inner.as_bytes()).find(|&at| {
-                inner
-                    .as_bytes()
-                    .get(at + 1)
-                    .is_none_or(|&b| is_separator(b))
-            });
+            let end = memchr::memchr_iter(b'\'', inner.as_bytes())
+                .find(|&at| inner.as_bytes().get(at + 1).is_none_or(|&b| is_separator(b)));
             if let Some(end) = end {
                 return self.take(inner, end, 1, Quote::Single);
             }
@@ -110,9 +97,7 @@ impl<'a> Pairs<'a> {
             let rest = &text[at + 1..];
             rest.first().is_none_or(|&b| is_blank(b)) || starts_with_key(rest)
         };
-        memchr::memchr2_iter(b',', b';', &text[..blank])
-            .find(|&at| divides(at))
-            .unwrap_or(blank)
+        memchr::memchr2_iter(b',', b';', &text[..blank]).find(|&at| divides(at)).unwrap_or(blank)
     }
 
     /// Takes `inner[..end]` and continues `skip` bytes after it.
@@ -126,32 +111,18 @@ impl<'a> Iterator for Pairs<'a> {
     type Item = Part<'a>;
 
     fn next(&mut self) -> Option<Part<'a>> {
-        let divides = if self.closing == Closing::First {
-            is_blank
-        } else {
-            is_separator
-        };
-        self.rest = self
-            .rest
-            .trim_start_matches(|c: char| u8::try_from(c).is_ok_and(divides));
+        let divides = if self.closing == Closing::First { is_blank } else { is_separator };
+        self.rest = self.rest.trim_start_matches(|c: char| u8::try_from(c).is_ok_and(divides));
         if self.rest.is_empty() {
             return None;
         }
-        let end = self
-            .rest
-            .bytes()
-            .position(|b| b == b'=' || divides(b))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.bytes().position(|b| b == b'=' || divides(b)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at_checked(end)?;
         match rest.strip_prefix('=') {
             Some(rest) if !word.is_empty() => {
                 self.rest = rest;
                 let (value, quote) = self.value();
-                Some(Part::Pair {
-                    key: word,
-                    value,
-                    quote,
-                })
+                Some(Part::Pair { key: word, value, quote })
             }
             Some(rest) => {
                 self.rest = rest;
@@ -169,10 +140,7 @@ impl<'a> Iterator for Pairs<'a> {
 fn closing_before_separator(bytes: &[u8]) -> Option<usize> {
     let mut first = None;
     let mut at = 0;
-    while let Some(found) = bytes
-        .get(at..)
-        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
-    {
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
         at += found;
         if bytes[at] == b'\\' {
             at += 2;
@@ -180,9 +148,7 @@ fn closing_before_separator(bytes: &[u8]) -> Option<usize> {
         }
         let rest = &bytes[at + 1..];
         let blanks = rest.iter().take_while(|&&b| is_separator(b)).count();
-        if rest.is_empty()
-            || (blanks > 0 && (blanks == rest.len() || starts_with_key(&rest[blanks..])))
-        {
+        if rest.is_empty() || (blanks > 0 && (blanks == rest.len() || starts_with_key(&rest[blanks..]))) {
             return Some(at);
         }
         if first.is_some() && at > 0 && bytes[at - 1] == b'=' {
@@ -208,11 +174,8 @@ fn is_separator(byte: u8) -> bool {
 
 /// Whether a name of at most 64 bytes and `=` begin `text`.
 pub(crate) fn starts_with_key(text: &[u8]) -> bool {
-    let name = text
-        .iter()
-        .take(64)
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-        .count();
+    let name =
+        text.iter().take(64).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')).count();
     name > 0 && text.get(name) == Some(&b'=')
 }
 
@@ -255,10 +218,7 @@ mod tests {
     #[test]
     fn reads_all_quotes() {
         assert_eq!(
-            parts(
-                r#"a=1 b="x \"y\" z" word c='op=1 d=2' e={ f=g } h="#,
-                Closing::BeforeSeparator
-            ),
+            parts(r#"a=1 b="x \"y\" z" word c='op=1 d=2' e={ f=g } h="#, Closing::BeforeSeparator),
             [
                 pair("a", "1", Quote::None),
                 pair("b", r#"x \"y\" z"#, Quote::Double),
@@ -281,30 +241,18 @@ mod tests {
                 pair("d", "5", Quote::None),
             ]
         );
-        assert_eq!(
-            parts("a=1,b=2", Closing::First),
-            [pair("a", "1,b=2", Quote::None)]
-        );
+        assert_eq!(parts("a=1,b=2", Closing::First), [pair("a", "1,b=2", Quote::None)]);
     }
 
     #[test]
     fn an_open_quote_ends_with_the_text() {
-        assert_eq!(
-            parts("a=\"b c", Closing::First),
-            [pair("a", "b c", Quote::Double)]
-        );
-        assert_eq!(
-            parts("a='b c", Closing::First),
-            [pair("a", "'b", Quote::None), Part::Word("c")]
-        );
+        assert_eq!(parts("a=\"b c", Closing::First), [pair("a", "b c", Quote::Double)]);
+        assert_eq!(parts("a='b c", Closing::First), [pair("a", "'b", Quote::None), Part::Word("c")]);
     }
 
     #[test]
     fn quotes_inside_values_do_not_end_them() {
-        assert_eq!(
-            parts(r#"msg="User "joe" left" n=2"#, Closing::BeforeSeparator)[1..],
-            [pair("n", "2", Quote::None)]
-        );
+        assert_eq!(parts(r#"msg="User "joe" left" n=2"#, Closing::BeforeSeparator)[1..], [pair("n", "2", Quote::None)]);
         assert_eq!(
             parts(r#"a="1" word b="2" c="3""#, Closing::BeforeSeparator),
             [

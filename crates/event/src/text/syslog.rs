@@ -38,12 +38,7 @@ pub(crate) enum Strictness {
 }
 
 /// Decodes a line of syslog; whether it was one.
-pub(crate) fn decode(
-    line: &str,
-    reference_ns: i64,
-    strictness: Strictness,
-    out: &mut Out<'_>,
-) -> bool {
+pub(crate) fn decode(line: &str, reference_ns: i64, strictness: Strictness, out: &mut Out<'_>) -> bool {
     let Some(header) = parse(line, reference_ns) else {
         return false;
     };
@@ -95,11 +90,7 @@ fn without_uptime(message: &str) -> &str {
     message
         .strip_prefix('[')
         .and_then(|rest| rest.split_once("] "))
-        .filter(|(uptime, _)| {
-            uptime
-                .bytes()
-                .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b' '))
-        })
+        .filter(|(uptime, _)| uptime.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b' ')))
         .map_or(message, |(_, rest)| rest)
 }
 
@@ -110,10 +101,7 @@ fn parse(line: &str, reference_ns: i64) -> Option<Header<'_>> {
         Some((priority, rest)) => (Some(priority), rest),
         None => (None, line),
     };
-    let mut header = Header {
-        priority,
-        ..Header::default()
-    };
+    let mut header = Header { priority, ..Header::default() };
     if priority.is_some()
         && let Some(rest) = rest.strip_prefix("1 ")
         && structured(rest, &mut header)
@@ -161,10 +149,7 @@ fn named_month(text: &str, reference_ns: i64) -> Option<(i64, &str)> {
         return None;
     }
     let mut best = None;
-    for end in word_ends(text, 6)
-        .filter(|&(words, _)| words >= 3)
-        .map(|(_, end)| end)
-    {
+    for end in word_ends(text, 6).filter(|&(words, _)| words >= 3).map(|(_, end)| end) {
         let candidate = text.get(..end)?;
         if let Some(time_ns) = time::parse_near(candidate.trim_end_matches(':'), reference_ns) {
             best = Some((time_ns, text.get(end..)?.trim_start()));
@@ -243,10 +228,7 @@ fn tag(header: &mut Header<'_>) {
     if text.starts_with("CEF:") || text.starts_with("LEEF:") {
         return;
     }
-    let end = text
-        .bytes()
-        .take(NAME)
-        .position(|b| matches!(b, b'[' | b':' | b' ' | b'{' | b'=' | b'"'));
+    let end = text.bytes().take(NAME).position(|b| matches!(b, b'[' | b':' | b' ' | b'{' | b'=' | b'"'));
     let Some((name, rest)) = end.and_then(|end| text.split_at_checked(end)) else {
         return;
     };
@@ -256,8 +238,7 @@ fn tag(header: &mut Header<'_>) {
     };
     let after_colon = after.strip_prefix(':');
     // `HH:MM` and `a::b` are no tags, and neither is a word without colon or process.
-    let ends =
-        after_colon.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', ':']));
+    let ends = after_colon.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', ':']));
     let bracketed = !process.is_empty() && (after.is_empty() || after.starts_with(' '));
     if name.is_empty() && process.is_empty() || !(ends || bracketed) {
         return;
@@ -439,6 +420,4 @@ const FACILITIES: [&str; 24] = [
 ];
 
 /// RFC 5424, table 2.
-const SEVERITIES: [&str; 8] = [
-    "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
-];
+const SEVERITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];

@@ -95,10 +95,8 @@ impl Default for Zeek {
 impl Zeek {
     fn header(&mut self, text: &str) -> bool {
         if let Some(separator) = text.strip_prefix("separator ") {
-            *self = Self {
-                separator: unescaped(separator.trim_end_matches(['\r', '\n'])).into_owned(),
-                ..Self::default()
-            };
+            *self =
+                Self { separator: unescaped(separator.trim_end_matches(['\r', '\n'])).into_owned(), ..Self::default() };
             return !self.separator.is_empty();
         }
         let Some((name, value)) = text.split_once(self.separator.as_str()) else {
@@ -130,11 +128,7 @@ impl Zeek {
             return false;
         }
         let mut values = line.splitn(self.columns.len() + 1, self.separator.as_str());
-        let count = line
-            .matches(self.separator.as_str())
-            .take(self.columns.len() + 1)
-            .count()
-            + 1;
+        let count = line.matches(self.separator.as_str()).take(self.columns.len() + 1).count() + 1;
         if count != self.columns.len() {
             return false;
         }
@@ -166,17 +160,11 @@ impl Zeek {
                     out.better_time(time::parse(value));
                 }
             }
-            Type::TextSet | Type::NumberSet
-                if value == self.empty || self.set_separator.is_empty() =>
-            {
+            Type::TextSet | Type::NumberSet if value == self.empty || self.set_separator.is_empty() => {
                 out.put(name, Kind::EmptyArray, "");
             }
             Type::TextSet | Type::NumberSet => {
-                let kind = if kind == Type::NumberSet {
-                    Kind::Number
-                } else {
-                    Kind::Text
-                };
+                let kind = if kind == Type::NumberSet { Kind::Number } else { Kind::Text };
                 for member in value.split(self.set_separator.as_str()) {
                     if member != self.unset {
                         single(out, kind, member);
@@ -189,12 +177,7 @@ impl Zeek {
 
 impl Type {
     fn of(name: &str) -> Self {
-        let number = |name: &str| {
-            matches!(
-                name,
-                "count" | "int" | "port" | "double" | "interval" | "time"
-            )
-        };
+        let number = |name: &str| matches!(name, "count" | "int" | "port" | "double" | "interval" | "time");
         let member = name
             .strip_prefix("set[")
             .or_else(|| name.strip_prefix("vector["))
@@ -218,10 +201,7 @@ fn unescaped(text: &str) -> Cow<'_, str> {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        if bytes[at] == b'\\'
-            && bytes.get(at + 1) == Some(&b'x')
-            && hex_byte(bytes, at + 2).is_some()
-        {
+        if bytes[at] == b'\\' && bytes.get(at + 1) == Some(&b'x') && hex_byte(bytes, at + 2).is_some() {
             plain.extend(hex_byte(bytes, at + 2));
             at += 4;
         } else {
@@ -253,10 +233,7 @@ impl Column {
             .split_once('(')
             .and_then(|(side, header)| Some((side, header.strip_suffix(')')?)))
             .map(|(side, header)| format!("{side}-{}", header.to_ascii_lowercase()));
-        Self {
-            name: name.to_owned(),
-            plain,
-        }
+        Self { name: name.to_owned(), plain }
     }
 }
 
@@ -270,11 +247,7 @@ impl W3c {
             "fields" => {
                 self.comma = value.contains(',');
                 let names = value.split(|c: char| c == ',' || c.is_ascii_whitespace());
-                self.columns = names
-                    .filter(|name| !name.is_empty())
-                    .take(COLUMNS)
-                    .map(Column::new)
-                    .collect();
+                self.columns = names.filter(|name| !name.is_empty()).take(COLUMNS).map(Column::new).collect();
             }
             "date" => value.get(..10).unwrap_or("").clone_into(&mut self.date),
             "software" | "version" | "start-date" | "end-date" | "remark" | "log-type" => {}
@@ -357,11 +330,7 @@ fn values(line: &str, comma: bool) -> impl Iterator<Item = &str> {
     let divider = if comma { ',' } else { ' ' };
     std::iter::from_fn(move || {
         let text = rest?;
-        let text = if comma {
-            text
-        } else {
-            text.trim_start_matches([' ', '\t'])
-        };
+        let text = if comma { text } else { text.trim_start_matches([' ', '\t']) };
         if text.is_empty() && !comma {
             rest = None;
             return None;
@@ -372,11 +341,7 @@ fn values(line: &str, comma: bool) -> impl Iterator<Item = &str> {
             rest = after.split_once(divider).map(|(_, after)| after);
             return Some(value);
         }
-        let halves = if comma {
-            text.split_once(',')
-        } else {
-            text.split_once([' ', '\t'])
-        };
+        let halves = if comma { text.split_once(',') } else { text.split_once([' ', '\t']) };
         let (value, after) = match halves {
             Some((value, after)) => (value, Some(after)),
             None => (text, None),

@@ -49,11 +49,7 @@ impl Line {
     #[track_caller]
     fn has(&self, expected: &[(&str, &str)]) -> &Self {
         for (name, value) in expected {
-            assert!(
-                self.all(name).contains(value),
-                "{name}={value} in {:?}",
-                self.fields
-            );
+            assert!(self.all(name).contains(value), "{name}={value} in {:?}", self.fields);
         }
         self
     }
@@ -92,12 +88,13 @@ fn auditd_values_are_unquoted_and_decoded() {
     ])
     .has_not(&["message"])
     .at("2020-09-13T12:26:40.123Z");
-    Line::of(
-        "type=EXECVE msg=audit(1600000000.1:4): argc=3 a0=\"sh\" a1=2D63 a2[0]=6563686f a2[1]=2068",
-    )
-    .has(&[("a0", "sh"), ("a1", "-c"), ("a2", "echo"), ("a2", " h")]);
-    Line::of("type=PROCTITLE msg=audit(1600000000.1:4): proctitle=6C73002D6C61")
-        .has(&[("proctitle", "ls -la")]);
+    Line::of("type=EXECVE msg=audit(1600000000.1:4): argc=3 a0=\"sh\" a1=2D63 a2[0]=6563686f a2[1]=2068").has(&[
+        ("a0", "sh"),
+        ("a1", "-c"),
+        ("a2", "echo"),
+        ("a2", " h"),
+    ]);
+    Line::of("type=PROCTITLE msg=audit(1600000000.1:4): proctitle=6C73002D6C61").has(&[("proctitle", "ls -la")]);
     Line::of("type=USER_AUTH msg=audit(1600000000.1:4): pid=7 msg='op=login acct=\"root\" addr=10.0.0.1 res=failed'")
         .has(&[("pid", "7"), ("op", "login"), ("acct", "root"), ("addr", "10.0.0.1"), ("res", "failed")]);
     Line::of("type=SOCKADDR msg=audit(1600000000.1:4): saddr=02000050C0A80101").has(&[
@@ -105,23 +102,18 @@ fn auditd_values_are_unquoted_and_decoded() {
         ("laddr", "192.168.1.1"),
         ("lport", "80"),
     ]);
-    Line::of("type=AVC msg=audit(1600000000.1:4): avc:  denied  { read } for  pid=1 comm=\"a\" name=\"DEAD\"")
-        .has(&[("message", "avc:  denied  { read } for"), ("comm", "a"), ("name", "DEAD")]);
+    Line::of("type=AVC msg=audit(1600000000.1:4): avc:  denied  { read } for  pid=1 comm=\"a\" name=\"DEAD\"").has(&[
+        ("message", "avc:  denied  { read } for"),
+        ("comm", "a"),
+        ("name", "DEAD"),
+    ]);
 }
 
 #[test]
 fn what_is_not_auditd_is_refused() {
-    for line in [
-        "type=SYSCALL msg=audit(x:y): a=1",
-        "SYSCALL audit(1600000000.1:4): a=1",
-        "type=SYSCALL",
-        "",
-    ] {
+    for line in ["type=SYSCALL msg=audit(x:y): a=1", "SYSCALL audit(1600000000.1:4): a=1", "type=SYSCALL", ""] {
         let mut fields = Fields::new(Arc::new(Names::new()));
-        assert!(
-            !auditd::decode(line, &mut Out::new(line.as_bytes(), &mut fields)),
-            "{line}"
-        );
+        assert!(!auditd::decode(line, &mut Out::new(line.as_bytes(), &mut fields)), "{line}");
     }
 }
 
@@ -138,30 +130,19 @@ fn syslog_of_rfc_3164() {
             ("message", "'su root' failed on /dev/pts/8"),
         ])
         .at("2026-11-01T22:14:15Z");
-    Line::of("Dec 21 10:00:00 host sshd: x")
-        .has(&[("program", "sshd"), ("message", "x")])
-        .at("2025-12-21T10:00:00Z");
+    Line::of("Dec 21 10:00:00 host sshd: x").has(&[("program", "sshd"), ("message", "x")]).at("2025-12-21T10:00:00Z");
     Line::of("2026-10-05T11:47:20.799042+02:00 leto kernel: [869507.505196] a[1]: segfault")
-        .has(&[
-            ("hostname", "leto"),
-            ("program", "kernel"),
-            ("message", "[869507.505196] a[1]: segfault"),
-        ])
+        .has(&[("hostname", "leto"), ("program", "kernel"), ("message", "[869507.505196] a[1]: segfault")])
         .at("2026-10-05T09:47:20.799042Z");
     Line::of("<165>Nov  1 2026 10:00:00.5 UTC: %ASA-4-402119: IPSEC: Received")
         .has(&[("program", "%ASA-4-402119"), ("message", "IPSEC: Received")])
         .has_not(&["hostname"])
         .at("2026-11-01T10:00:00.5Z");
     Line::of("<189>29: sw1: *Nov  1 10:00:00.123: %SYS-5-CONFIG_I: Configured")
-        .has(&[
-            ("hostname", "sw1"),
-            ("program", "%SYS-5-CONFIG_I"),
-            ("message", "Configured"),
-        ])
+        .has(&[("hostname", "sw1"), ("program", "%SYS-5-CONFIG_I"), ("message", "Configured")])
         .at("2026-11-01T10:00:00.123Z");
     Line::of("<13>no header at all").has(&[("facility", "user"), ("severity", "notice")]);
-    Line::of("<13>Nov 1 10:00:00 fe80::1 app: hi")
-        .has(&[("hostname", "fe80::1"), ("program", "app")]);
+    Line::of("<13>Nov 1 10:00:00 fe80::1 app: hi").has(&[("hostname", "fe80::1"), ("program", "app")]);
 }
 
 #[test]
@@ -182,9 +163,7 @@ fn syslog_of_rfc_5424() {
         ("message", "An application"),
     ])
     .at("2026-10-11T22:14:15.003Z");
-    Line::of("<34>1 - - - - - -")
-        .has(&[("severity", "crit"), ("message", "")])
-        .has_not(&["hostname", "program"]);
+    Line::of("<34>1 - - - - - -").has(&[("severity", "crit"), ("message", "")]).has_not(&["hostname", "program"]);
     // An open element makes it a message of the old kind.
     Line::of("<34>1 2026-10-11T22:14:15Z host app - - [open x=\"1").has(&[("hostname", "host")]);
 }
@@ -192,27 +171,14 @@ fn syslog_of_rfc_5424() {
 #[test]
 fn what_syslog_carries_is_decoded() {
     Line::of("<134>Nov 21 10:00:00 fw CEF:0|V|P|1|100|n|5|src=10.0.0.1 rt=1600000000123")
-        .has(&[
-            ("deviceVendor", "V"),
-            ("src", "10.0.0.1"),
-            ("syslog.hostname", "fw"),
-            ("syslog.severity", "info"),
-        ])
+        .has(&[("deviceVendor", "V"), ("src", "10.0.0.1"), ("syslog.hostname", "fw"), ("syslog.severity", "info")])
         .has_not(&["message"])
         .at("2020-09-13T12:26:40.123Z");
-    Line::of("Nov 21 10:00:00 fw-1: CEF: 0|V|P|1|100|n|High|act=x")
-        .has(&[("severity", "High"), ("act", "x")]);
+    Line::of("Nov 21 10:00:00 fw-1: CEF: 0|V|P|1|100|n|High|act=x").has(&[("severity", "High"), ("act", "x")]);
     Line::of("<134>1 2026-11-21T10:00:00.000Z fw LEEF:1.0|V|P|1|E|src=1.1.1.1\tdst=2.2.2.2")
-        .has(&[
-            ("src", "1.1.1.1"),
-            ("dst", "2.2.2.2"),
-            ("syslog.hostname", "fw"),
-        ])
+        .has(&[("src", "1.1.1.1"), ("dst", "2.2.2.2"), ("syslog.hostname", "fw")])
         .at("2026-11-21T10:00:00Z");
-    Line::of(
-        "<134>Nov 21 10:00:00 h app: {\"a\":{\"b\":[1,\"x\\ny\"]},\"c\":null,\"d\":true,\"e\":[]}",
-    )
-    .has(&[
+    Line::of("<134>Nov 21 10:00:00 h app: {\"a\":{\"b\":[1,\"x\\ny\"]},\"c\":null,\"d\":true,\"e\":[]}").has(&[
         ("a.b", "1"),
         ("a.b", "x\ny"),
         ("c", "null"),
@@ -220,22 +186,22 @@ fn what_syslog_carries_is_decoded() {
         ("e", ""),
         ("syslog.program", "app"),
     ]);
-    Line::of("2026-11-21T10:00:00Z 10.0.0.1  { \"a\": 1 }")
-        .has(&[("a", "1"), ("syslog.hostname", "10.0.0.1")]);
+    Line::of("2026-11-21T10:00:00Z 10.0.0.1  { \"a\": 1 }").has(&[("a", "1"), ("syslog.hostname", "10.0.0.1")]);
     Line::of("2026-11-21T10:00:00.5Z stdout F {\"a\":1}")
         .has(&[("a", "1"), ("stream", "stdout")])
         .at("2026-11-21T10:00:00.5Z");
     Line::of("2026-11-21T10:00:00.5Z stderr P a b").has(&[("message", "a b")]);
-    Line::of("2026-11-21T10:00:00Z ACCEPT a=1 b=2 c=3")
-        .has(&[("message", "2026-11-21T10:00:00Z ACCEPT a=1 b=2 c=3")]);
+    Line::of("2026-11-21T10:00:00Z ACCEPT a=1 b=2 c=3").has(&[("message", "2026-11-21T10:00:00Z ACCEPT a=1 b=2 c=3")]);
     Line::of("<134>Nov 21 10:00:00 h app: {\"a\":").has(&[("message", "{\"a\":")]);
-    Line::of(
-        "<86>Nov 21 10:00:00 h audispd: type=CWD msg=audit(1600000000.123:456): cwd=\"/root\"",
-    )
-    .has(&[("type", "CWD"), ("cwd", "/root")])
-    .at("2020-09-13T12:26:40.123Z");
-    Line::of("Jun  8 14:34:33 h kernel: [50028442.088484] IN=eth0 OUT= SRC=10.0.0.1 DST=10.0.0.2 DF PROTO=TCP")
-        .has(&[("IN", "eth0"), ("OUT", ""), ("PROTO", "TCP"), ("syslog.program", "kernel")]);
+    Line::of("<86>Nov 21 10:00:00 h audispd: type=CWD msg=audit(1600000000.123:456): cwd=\"/root\"")
+        .has(&[("type", "CWD"), ("cwd", "/root")])
+        .at("2020-09-13T12:26:40.123Z");
+    Line::of("Jun  8 14:34:33 h kernel: [50028442.088484] IN=eth0 OUT= SRC=10.0.0.1 DST=10.0.0.2 DF PROTO=TCP").has(&[
+        ("IN", "eth0"),
+        ("OUT", ""),
+        ("PROTO", "TCP"),
+        ("syslog.program", "kernel"),
+    ]);
 }
 
 #[test]
@@ -261,8 +227,7 @@ fn cef_escapes_blanks_and_labels() {
     ]);
     Line::of("CEF:0|V|P|1|2|n|3").has(&[("severity", "3")]);
     Line::of("CEF:0|V|P|1|2|n").has(&[("message", "CEF:0|V|P|1|2|n")]);
-    Line::of("CEF:0|V|P|1|2|n|3|rt=Mon Aug 10 09:26:47 2020 src=1.1.1.1")
-        .at("2020-08-10T09:26:47Z");
+    Line::of("CEF:0|V|P|1|2|n|3|rt=Mon Aug 10 09:26:47 2020 src=1.1.1.1").at("2020-08-10T09:26:47Z");
 }
 
 #[test]
@@ -276,12 +241,7 @@ fn leef_delimiters() {
         "LEEF:2.0|V|P|1|E||src=1.1.1.1\tmsg=a b",
         "LEEF:2.0|V|P|1|E|src=1.1.1.1\tmsg=a b",
     ] {
-        Line::of(line).has(&[
-            ("deviceVendor", "V"),
-            ("EventID", "E"),
-            ("src", "1.1.1.1"),
-            ("msg", "a b"),
-        ]);
+        Line::of(line).has(&[("deviceVendor", "V"), ("EventID", "E"), ("src", "1.1.1.1"), ("msg", "a b")]);
     }
     Line::of("LEEF:1.0|V|P|1").has(&[("message", "LEEF:1.0|V|P|1")]);
 }
@@ -292,15 +252,9 @@ fn firewalls_of_pairs() {
         "date=2022-04-25 time=15:27:08 devname=\"FG 1\" type=\"traffic\" tz=\"+0200\" ",
         "msg=\"User \\\"joe\\\" in\" srcip=10.0.0.1 user=''"
     ))
-    .has(&[
-        ("devname", "FG 1"),
-        ("msg", "User \"joe\" in"),
-        ("srcip", "10.0.0.1"),
-        ("user", ""),
-    ])
+    .has(&[("devname", "FG 1"), ("msg", "User \"joe\" in"), ("srcip", "10.0.0.1"), ("user", "")])
     .at("2022-04-25T13:27:08Z");
-    Line::of("date=2022-04-25 time=15:27:08 eventtime=1650893228123456789 type=x")
-        .at("2022-04-25T13:27:08.123456789Z");
+    Line::of("date=2022-04-25 time=15:27:08 eventtime=1650893228123456789 type=x").at("2022-04-25T13:27:08.123456789Z");
     Line::of("time=\"2024-01-15T18:43:09Z\" level=debug msg=\"a b\"").at("2024-01-15T18:43:09Z");
     Line::of("a=1 b=2").has(&[("message", "a=1 b=2")]);
 }
@@ -325,12 +279,7 @@ fn access_logs() {
     ])
     .at("2000-10-10T20:55:36Z");
     Line::of(r#"www.e.com 2001:db8::1 - - [10/Oct/2000:13:55:36 +0000] "\x16\x03" 400 - "-" "-""#)
-        .has(&[
-            ("cs-host", "www.e.com"),
-            ("c-ip", "2001:db8::1"),
-            ("sc-status", "400"),
-            ("cs-uri", "\u{16}\u{3}"),
-        ])
+        .has(&[("cs-host", "www.e.com"), ("c-ip", "2001:db8::1"), ("sc-status", "400"), ("cs-uri", "\u{16}\u{3}")])
         .has_not(&["cs-method", "cs-referer", "sc-bytes", "cs-username"]);
     Line::of("<14>Nov 21 10:00:00 h nginx: 10.0.0.1 - - [10/Oct/2000:13:55:36 +0000] \"GET / HTTP/1.1\" 200 1")
         .has(&[("cs-uri-stem", "/"), ("syslog.program", "nginx")]);
@@ -359,9 +308,7 @@ const ZEEK: &str = concat!(
 
 #[test]
 fn zeek_tables() {
-    let line = last_of(&format!(
-        "{ZEEK}1600000000.123456\tC1\t-\ta\\x09b\tx,y\t1.0,2.0\t(empty)\n#close\tx"
-    ));
+    let line = last_of(&format!("{ZEEK}1600000000.123456\tC1\t-\ta\\x09b\tx,y\t1.0,2.0\t(empty)\n#close\tx"));
     line.has(&[
         ("_path", "dns"),
         ("uid", "C1"),
@@ -371,8 +318,7 @@ fn zeek_tables() {
         ("TTLs", "2.0"),
         ("tags", ""),
     ]);
-    line.has_not(&["id.orig_p"])
-        .at("2020-09-13T12:26:40.123456Z");
+    line.has_not(&["id.orig_p"]).at("2020-09-13T12:26:40.123456Z");
     last_of(&format!("{ZEEK}too\tfew")).has(&[("message", "too\tfew")]);
 }
 
@@ -383,11 +329,7 @@ fn headers_may_come_from_the_block_before() {
     decoder.headers(&Arc::from(ZEEK.as_bytes()));
     let line = b"1600000000\tC1\t53\tq\t-\t-\t-";
     decoder.decode(line, &mut fields).unwrap();
-    assert!(
-        seen(&fields, line)
-            .0
-            .contains(&("query".into(), "q".into()))
-    );
+    assert!(seen(&fields, line).0.contains(&("query".into(), "q".into())));
     assert_eq!(fields.list()[2].kind, Kind::Text);
     assert_eq!(fields.list()[3].kind, Kind::Number);
     fields.clear();
@@ -427,10 +369,7 @@ fn any_other_line_is_a_message() {
     Line::of("# a comment").has(&[("message", "# a comment")]);
     Line::of("việt nam").has(&[("message", "việt nam")]);
     let (fields, _) = decode_as(LineFormat::Any, b"broken \xff utf-8").unwrap();
-    assert_eq!(
-        fields,
-        [("message".to_owned(), "broken \u{fffd} utf-8".to_owned())]
-    );
+    assert_eq!(fields, [("message".to_owned(), "broken \u{fffd} utf-8".to_owned())]);
     assert_eq!(decode_as(LineFormat::Any, b"  \r\n").unwrap().0, []);
 }
 
@@ -438,18 +377,10 @@ fn any_other_line_is_a_message() {
 fn a_declared_format_refuses_other_lines() {
     use LineFormat::{Access, Auditd, Cef, KeyValue, Leef, Syslog, W3c, Zeek};
     for format in [Auditd, Syslog, Cef, Leef, KeyValue, Zeek, W3c, Access] {
-        assert!(
-            decode_as(format, b"nothing of the kind").is_err(),
-            "{format:?}"
-        );
+        assert!(decode_as(format, b"nothing of the kind").is_err(), "{format:?}");
     }
     let cef = b"<134>Nov 21 10:00:00 fw CEF:0|V|P|1|100|n|5|src=10.0.0.1";
-    assert!(
-        decode_as(Cef, cef)
-            .unwrap()
-            .0
-            .contains(&("src".into(), "10.0.0.1".into()))
-    );
+    assert!(decode_as(Cef, cef).unwrap().0.contains(&("src".into(), "10.0.0.1".into())));
 }
 
 #[test]

@@ -105,12 +105,7 @@ fn syslog_cef_and_leef() {
     let Some(folder) = corpus() else { return };
     let archive = "syslog_cef_leef_dev.tar.zst";
     let syslog = count(archive, &folder, |name| name.contains("syslog.log"));
-    assert!(
-        syslog.text() * 50 < syslog.events,
-        "{} of {} syslog lines are only text",
-        syslog.text(),
-        syslog.events
-    );
+    assert!(syslog.text() * 50 < syslog.events, "{} of {} syslog lines are only text", syslog.text(), syslog.events);
     let cef = count(archive, &folder, |name| name.contains("cef.log"));
     assert_eq!(cef.kinds.get("cef"), Some(&cef.events));
     let leef = count(archive, &folder, |name| name.contains("leef.log"));
@@ -128,23 +123,17 @@ fn logs_of_many_products() {
 #[test]
 fn zeek() {
     let Some(folder) = corpus() else { return };
-    let logs = count("zeek_logs_dev.tar.zst", &folder, |name| {
-        name.contains("LSASS")
-    });
+    let logs = count("zeek_logs_dev.tar.zst", &folder, |name| name.contains("LSASS"));
     assert_eq!(logs.kinds.get("zeek"), Some(&logs.events));
     assert_eq!(logs.with_time, logs.events);
-    let json = count("zeek_logs_dev.tar.zst", &folder, |name| {
-        name.contains("apt29")
-    });
+    let json = count("zeek_logs_dev.tar.zst", &folder, |name| name.contains("apt29"));
     assert_eq!((json.text(), json.malformed), (0, 0));
 }
 
 #[test]
 fn cloud_and_linux() {
     let Some(folder) = corpus() else { return };
-    let logs = count("otrf_aws_linux_log4shell_dev.tar.zst", &folder, |name| {
-        !name.ends_with("csv")
-    });
+    let logs = count("otrf_aws_linux_log4shell_dev.tar.zst", &folder, |name| !name.ends_with("csv"));
     assert_eq!((logs.text(), logs.malformed), (0, 0));
     let lines = read_zst(&folder.join("cloud_saas_events_panther.jsonl.zst")).unwrap();
     let mut cloud = Count::default();
@@ -186,10 +175,8 @@ fn event_logs() {
             let (ids, damage) = records(&bytes);
             // The library itself, record by record.
             let mut parser = ::evtx::EvtxParser::from_buffer(bytes.clone()).unwrap();
-            let expected: Vec<u64> = parser
-                .records_json_bytes()
-                .filter_map(|record| Some(record.ok()?.event_record_id))
-                .collect();
+            let expected: Vec<u64> =
+                parser.records_json_bytes().filter_map(|record| Some(record.ok()?.event_record_id)).collect();
             assert_eq!(ids, expected, "{}", path.display());
             // Half of a log gives some of its records, and zeros or noise in the middle cost no more than chunks.
             let (half, _) = records(&bytes[..bytes.len() / 2]);

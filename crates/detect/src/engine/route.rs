@@ -55,7 +55,7 @@ impl KindPlan {
         for (index, body) in bodies.iter().enumerate() {
             let rule = &detector.rules[body.rules[0] as usize];
             let source = &rule.logsource;
-            if !*applies.entry(source).or_insert_with(|| detector.taxonomy.applies(kind, source)) {
+            if !*applies.entry(source).or_insert_with(|| detector.applies(kind, source)) {
                 continue;
             }
             plan.bodies.push(index as u32);

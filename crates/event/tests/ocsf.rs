@@ -84,7 +84,6 @@ fn judge(python: &str, lines: &str) {
         .expect("no panic")
         .expect("the judge reads all");
     let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
     assert!(output.status.success(), "{said}");
 }
 

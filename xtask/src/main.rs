@@ -54,8 +54,6 @@ fn run(arguments: &[String]) -> Result<()> {
 /// The folder of the workspace, one level above this package's manifest.
 fn workspace_root() -> Result<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = manifest
-        .parent()
-        .context("the package xtask is not inside a workspace")?;
+    let root = manifest.parent().context("the package xtask is not inside a workspace")?;
     Ok(root.to_path_buf())
 }

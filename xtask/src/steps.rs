@@ -20,17 +20,7 @@ pub(crate) fn test(root: &Path, arguments: &[String]) -> Result<()> {
     step("documentation tests");
     cargo(root, &["test", "--quiet", "--workspace", "--doc"])?;
     step("fuzz smoke");
-    cargo(
-        root,
-        &[
-            "run",
-            "--quiet",
-            "--package",
-            "khien-fuzz",
-            "--bin",
-            "smoke",
-        ],
-    )?;
+    cargo(root, &["run", "--quiet", "--package", "khien-fuzz", "--bin", "smoke"])?;
     run_tests(root, arguments)
 }
 
@@ -86,30 +76,16 @@ pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<()> {
 
 fn lint(root: &Path) -> Result<()> {
     step("format");
-    cargo(root, &["fmt", "--all", "--check"])
-        .context("the format differs; `cargo fmt --all` repairs it")?;
+    cargo(root, &["fmt", "--all", "--check"]).context("the format differs; `cargo fmt --all` repairs it")?;
     step("lints");
-    cargo(
-        root,
-        &[
-            "clippy",
-            "--quiet",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "--deny",
-            "warnings",
-        ],
-    )?;
+    cargo(root, &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
     tidy(root)
 }
 
 /// All tests but those in documentation, with `cargo nextest` where it is installed.
 fn run_tests(root: &Path, arguments: &[String]) -> Result<()> {
     if std::env::var_os("KHIEN_CORPUS").is_none() {
-        eprintln!(
-            "note: KHIEN_CORPUS is not set, tests over the large corpora will say that they were skipped"
-        );
+        eprintln!("note: KHIEN_CORPUS is not set, tests over the large corpora will say that they were skipped");
     }
     let mut command = cargo_command(root);
     if has_nextest(root) {
@@ -157,9 +133,7 @@ fn finish(mut command: Command) -> Result<()> {
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let words = words.join(" ");
-    let status = command
-        .status()
-        .with_context(|| format!("could not start '{words}'; is Rust installed?"))?;
+    let status = command.status().with_context(|| format!("could not start '{words}'; is Rust installed?"))?;
     if !status.success() {
         bail!("'{words}' failed ({status})");
     }

@@ -2,6 +2,15 @@
 //!
 //! This crate is pure: it opens no file, asks no clock, and sees events only through `khien-event`.
 
+pub mod check;
+pub mod correlate;
+pub mod engine;
+pub mod explain;
 pub mod finding;
+pub mod indicators;
+pub mod pack;
+pub mod reference;
 pub mod rule;
+#[cfg(any(test, feature = "testgen"))]
+pub mod testgen;
 pub mod text;

@@ -23,3 +23,13 @@ pub fn fold(text: &str) -> String {
     }
     text.chars().map(fold_char).collect()
 }
+
+/// The number a text is, if it is one: an optional sign, digits, a fraction, an exponent (`4688`, `-1.5e3`). Infinity,
+/// NaN, hexadecimal and surrounding space are not numbers.
+pub fn number(text: &str) -> Option<f64> {
+    let first = text.strip_prefix(['-', '+']).unwrap_or(text).bytes().next()?;
+    if !first.is_ascii_digit() && first != b'.' {
+        return None;
+    }
+    text.parse().ok().filter(|n: &f64| n.is_finite())
+}

@@ -62,15 +62,9 @@ pub fn reference(tag: &str) -> Option<Reference> {
         return Some(technique(&rest.to_ascii_uppercase()));
     }
     let short_name = rest.replace('_', "-");
-    let is_name = short_name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b == b'-');
+    let is_name = short_name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     if let Some(row) = table().tactics.get(short_name.as_str()) {
-        return Some(Reference::Tactic {
-            id: Some(row.id),
-            name: row.name.to_owned(),
-            short_name,
-        });
+        return Some(Reference::Tactic { id: Some(row.id), name: row.name.to_owned(), short_name });
     }
     if let Some(row) = table().rows.get(rest.to_ascii_uppercase().as_str()) {
         // attack.ta0002
@@ -80,11 +74,7 @@ pub fn reference(tag: &str) -> Option<Reference> {
             short_name: row.tactics.to_owned(),
         });
     }
-    (is_name && !short_name.is_empty()).then(|| Reference::Tactic {
-        id: None,
-        name: titled(&short_name),
-        short_name,
-    })
+    (is_name && !short_name.is_empty()).then(|| Reference::Tactic { id: None, name: titled(&short_name), short_name })
 }
 
 /// `t` and four digits, perhaps a dot and three more.
@@ -107,9 +97,7 @@ fn technique(id: &str) -> Reference {
         id: id.to_owned(),
         name: row.map(|r| r.name),
         parent,
-        tactics: row
-            .map(|r| r.tactics.split(',').filter(|t| !t.is_empty()).collect())
-            .unwrap_or_default(),
+        tactics: row.map(|r| r.tactics.split(',').filter(|t| !t.is_empty()).collect()).unwrap_or_default(),
     }
 }
 
@@ -140,10 +128,7 @@ struct Table {
 
 fn table() -> &'static Table {
     static READ: LazyLock<Table> = LazyLock::new(|| {
-        let mut read = Table {
-            rows: Index::default(),
-            tactics: Index::default(),
-        };
+        let mut read = Table { rows: Index::default(), tactics: Index::default() };
         for (id, name, tactics) in rows() {
             read.rows.insert(id, Row { id, name, tactics });
             if id.starts_with("TA") {
@@ -156,13 +141,10 @@ fn table() -> &'static Table {
 }
 
 fn rows() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    TABLE
-        .lines()
-        .filter(|l| !l.starts_with('#'))
-        .filter_map(|l| {
-            let mut cells = l.split('\t');
-            Some((cells.next()?, cells.next()?, cells.next()?))
-        })
+    TABLE.lines().filter(|l| !l.starts_with('#')).filter_map(|l| {
+        let mut cells = l.split('\t');
+        Some((cells.next()?, cells.next()?, cells.next()?))
+    })
 }
 
 #[cfg(test)]
@@ -186,32 +168,15 @@ mod tests {
     #[test]
     fn tags_are_understood() {
         let found = reference("attack.T1059.001").unwrap();
-        assert_eq!(
-            (found.id(), found.name()),
-            (Some("T1059.001"), "PowerShell")
-        );
-        let Reference::Technique {
-            parent, tactics, ..
-        } = found
-        else {
+        assert_eq!((found.id(), found.name()), (Some("T1059.001"), "PowerShell"));
+        let Reference::Technique { parent, tactics, .. } = found else {
             panic!("a technique");
         };
-        assert_eq!(
-            parent,
-            Some(("T1059".into(), Some("Command and Scripting Interpreter")))
-        );
+        assert_eq!(parent, Some(("T1059".into(), Some("Command and Scripting Interpreter"))));
         assert_eq!(tactics, ["execution"]);
-        for tag in [
-            "attack.command-and-control",
-            "attack.command_and_control",
-            "ATTACK.TA0011",
-        ] {
+        for tag in ["attack.command-and-control", "attack.command_and_control", "ATTACK.TA0011"] {
             let found = reference(tag).unwrap();
-            assert_eq!(
-                (found.id(), found.name()),
-                (Some("TA0011"), "Command and Control"),
-                "{tag}"
-            );
+            assert_eq!((found.id(), found.name()), (Some("TA0011"), "Command and Control"), "{tag}");
         }
     }
 
@@ -225,14 +190,7 @@ mod tests {
 
     #[test]
     fn other_tags_are_not() {
-        for tag in [
-            "attack.g0007",
-            "attack.s0002",
-            "attack.",
-            "cve.2024-1",
-            "attack.t12",
-            "",
-        ] {
+        for tag in ["attack.g0007", "attack.s0002", "attack.", "cve.2024-1", "attack.t12", ""] {
             assert_eq!(reference(tag), None, "{tag}");
         }
     }

@@ -13,7 +13,7 @@ use crate::names::{FieldId, Names};
 pub enum Kind {
     /// Text as it is, UTF-8, nothing escaped.
     Text,
-    /// The inside of a JSON string that contains at least one backslash escape.
+    /// The inside of a JSON string: backslash escapes may stand in it ([`crate::json::unescape_into`]).
     Escaped,
     /// A JSON number, or text that a decoder knows to be one.
     Number,
@@ -66,6 +66,8 @@ pub struct Fields {
     pub encoding: Encoding,
     /// What the decoder recognised.
     pub shape: ShapeId,
+    /// Some text of a JSON record is spelled with `\\uXXXX` or `\\/`, so it is not the only spelling of what it says.
+    pub odd_escapes: bool,
     /// Event time in nanoseconds since 1970 when the decoder had to work it out itself (syslog headers); otherwise the
     /// taxonomy says which fields hold it.
     pub time_ns: Option<i64>,
@@ -81,16 +83,14 @@ impl Fields {
             labels: None,
             encoding: Encoding::Plain,
             shape: ShapeId::default(),
+            odd_escapes: false,
             time_ns: None,
         }
     }
 
     /// The same, but every field's full name is kept too ([`Fields::label`]). Slower; for explanation, OCSF and tests.
     pub fn with_labels(names: Arc<Names>) -> Self {
-        Self {
-            labels: Some(Vec::with_capacity(64)),
-            ..Self::new(names)
-        }
+        Self { labels: Some(Vec::with_capacity(64)), ..Self::new(names) }
     }
 
     /// Whether full names are kept.
@@ -112,6 +112,7 @@ impl Fields {
         }
         self.encoding = Encoding::Plain;
         self.shape = ShapeId::default();
+        self.odd_escapes = false;
         self.time_ns = None;
     }
 
@@ -120,13 +121,7 @@ impl Fields {
         let id = self.names.get(name);
         let start = self.scratch.len() as u32;
         self.scratch.extend_from_slice(value);
-        self.list.push(Field {
-            name: id,
-            kind,
-            in_scratch: true,
-            start,
-            len: value.len() as u32,
-        });
+        self.list.push(Field { name: id, kind, in_scratch: true, start, len: value.len() as u32 });
         self.push_label(name);
     }
 
@@ -140,13 +135,7 @@ impl Fields {
 
     /// Adds a value that is the span `start..start + len` of the raw record.
     pub fn push_span(&mut self, name: FieldId, kind: Kind, start: usize, len: usize) {
-        self.list.push(Field {
-            name,
-            kind,
-            in_scratch: false,
-            start: start as u32,
-            len: len as u32,
-        });
+        self.list.push(Field { name, kind, in_scratch: false, start: start as u32, len: len as u32 });
     }
 
     /// Adds the full name of the field just pushed by [`Fields::push_span`]. Does nothing unless names are kept.
@@ -165,15 +154,8 @@ impl Fields {
     /// The bytes of `field`, of this event, whose raw record is `raw`.
     #[inline]
     pub fn bytes<'a>(&'a self, raw: &'a [u8], field: &Field) -> &'a [u8] {
-        let (start, end) = (
-            field.start as usize,
-            field.start as usize + field.len as usize,
-        );
-        if field.in_scratch {
-            &self.scratch[start..end]
-        } else {
-            &raw[start..end]
-        }
+        let (start, end) = (field.start as usize, field.start as usize + field.len as usize);
+        if field.in_scratch { &self.scratch[start..end] } else { &raw[start..end] }
     }
 
     /// Whether the value of `field` is a span of the raw record.
@@ -191,9 +173,7 @@ impl Fields {
         self.labels
             .as_ref()
             .and_then(|l| l.get(index))
-            .and_then(|&(s, n)| {
-                std::str::from_utf8(&self.scratch[s as usize..(s + n) as usize]).ok()
-            })
+            .and_then(|&(s, n)| std::str::from_utf8(&self.scratch[s as usize..(s + n) as usize]).ok())
             .unwrap_or("")
     }
 }

@@ -7,8 +7,14 @@
 pub mod attack;
 pub mod decode;
 pub mod event;
+pub mod evtx;
 pub mod fields;
+pub mod frame;
+pub mod input;
+pub mod json;
 pub mod json_slow;
 pub mod names;
 pub mod ocsf;
 pub mod taxonomy;
+pub mod text;
+pub mod time;

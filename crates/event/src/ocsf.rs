@@ -80,10 +80,7 @@ pub fn event(record: &Record<'_>, taxonomy: &Taxonomy) -> Json {
     out.insert("class_name".into(), class.caption.as_str().into());
     out.insert("category_uid".into(), class.category.into());
     out.insert("activity_id".into(), mapped.activity.into());
-    out.insert(
-        "type_uid".into(),
-        (class.uid * 100 + mapped.activity).into(),
-    );
+    out.insert("type_uid".into(), (class.uid * 100 + mapped.activity).into());
     out.insert("severity_id".into(), 1.into());
     out.insert("time".into(), milliseconds(record.time_ns).into());
     let mut metadata = metadata(record);
@@ -201,12 +198,7 @@ fn attacks(tags: &[String]) -> Vec<Json> {
     let mut used = Vec::new();
     let mut attacks = Vec::new();
     for reference in &references {
-        let Reference::Technique {
-            parent,
-            tactics: serves,
-            ..
-        } = reference
-        else {
+        let Reference::Technique { parent, tactics: serves, .. } = reference else {
             continue;
         };
         let mut attack = Map::new();
@@ -338,11 +330,7 @@ struct Mapped<'t> {
 impl Mapped<'static> {
     fn new(record: &Record<'_>, taxonomy: &Taxonomy) -> Self {
         let table = Table::embedded();
-        let lookup = Lookup {
-            event: record.event,
-            kind: record.kind,
-            taxonomy,
-        };
+        let lookup = Lookup { event: record.event, kind: record.kind, taxonomy };
         let entry = table.entry(taxonomy.kind_name(record.kind), &lookup);
         if let Some(entry) = entry {
             let class = table.class(&entry.class);
@@ -408,9 +396,7 @@ fn put(tree: &mut Map<String, Json>, path: &str, json: Json) -> bool {
             free
         }
         Some((first, rest)) => {
-            let inner = tree
-                .entry(first.to_owned())
-                .or_insert_with(|| Map::new().into());
+            let inner = tree.entry(first.to_owned()).or_insert_with(|| Map::new().into());
             inner.as_object_mut().is_some_and(|o| put(o, rest, json))
         }
     }
@@ -428,11 +414,7 @@ impl Lookup<'_> {
     fn value(&self, field: &str) -> Option<(String, String)> {
         let names = self.taxonomy.sources(self.kind, field);
         names.iter().find_map(|name| {
-            let text = self
-                .event
-                .values(name)
-                .filter_map(Value::text)
-                .find(|t| !matches!(t.trim(), "" | "-"))?;
+            let text = self.event.values(name).filter_map(Value::text).find(|t| !matches!(t.trim(), "" | "-"))?;
             Some((name.to_string(), text.to_owned()))
         })
     }
@@ -470,11 +452,8 @@ fn number(text: &str) -> Json {
 }
 
 /// Attributes whose values others may want to look up: last segment of the path, `type_id` and its caption.
-const OBSERVABLE: &[(&str, u8, &str)] = &[
-    ("hostname", 1, "Hostname"),
-    ("ip", 2, "IP Address"),
-    ("url_string", 6, "URL String"),
-];
+const OBSERVABLE: &[(&str, u8, &str)] =
+    &[("hostname", 1, "Hostname"), ("ip", 2, "IP Address"), ("url_string", 6, "URL String")];
 
 fn observables(tree: &Map<String, Json>) -> Vec<Json> {
     let mut found = Vec::new();
@@ -489,15 +468,10 @@ fn walk(tree: &Map<String, Json>, path: &str, found: &mut Vec<Json>) {
         match value {
             Json::Object(inner) => walk(inner, &path, found),
             Json::String(text) => {
-                let user =
-                    (name == "name" && path.ends_with("user.name")).then_some((4, "User Name"));
-                let known = OBSERVABLE
-                    .iter()
-                    .find(|(n, ..)| n == name)
-                    .map(|&(_, id, caption)| (id, caption));
+                let user = (name == "name" && path.ends_with("user.name")).then_some((4, "User Name"));
+                let known = OBSERVABLE.iter().find(|(n, ..)| n == name).map(|&(_, id, caption)| (id, caption));
                 if let Some((id, caption)) = known.or(user) {
-                    found
-                        .push(json!({"name": path, "type_id": id, "type": caption, "value": text}));
+                    found.push(json!({"name": path, "type_id": id, "type": caption, "value": text}));
                 }
             }
             Json::Array(list) if name == "hashes" => {

@@ -19,10 +19,8 @@ const PER_KIND: usize = 12;
 
 fn python() -> Option<String> {
     let python = std::env::var("KHIEN_PYTHON").unwrap_or_else(|_| "python3".into());
-    let found = Command::new(&python)
-        .args(["-c", "import ocsf_json_schema, jsonschema"])
-        .stderr(Stdio::null())
-        .status();
+    let found =
+        Command::new(&python).args(["-c", "import ocsf_json_schema, jsonschema"]).stderr(Stdio::null()).status();
     if found.is_ok_and(|s| s.success()) {
         return Some(python);
     }
@@ -43,13 +41,7 @@ fn lines_of(json: &[u8], position: u64, out: &mut String) -> (String, u64) {
         file: "logs/a.jsonl",
         position,
     };
-    let tags = [
-        "attack.execution",
-        "attack.t1059.001",
-        "attack.newer",
-        "tlp.green",
-    ]
-    .map(String::from);
+    let tags = ["attack.execution", "attack.t1059.001", "attack.newer", "tlp.green"].map(String::from);
     let input = FindingInput {
         analytic: Analytic::Rule,
         rule_id: "00000000-0000-0000-0000-000000000000",
@@ -79,10 +71,7 @@ fn judge(python: &str, lines: &str) {
     let text = lines.to_owned();
     let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
     let output = child.wait_with_output().expect("the judge ends");
-    writer
-        .join()
-        .expect("no panic")
-        .expect("the judge reads all");
+    writer.join().expect("no panic").expect("the judge reads all");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
 }

@@ -22,11 +22,7 @@ pub fn corpus() -> Option<PathBuf> {
         eprintln!("skipped: KHIEN_CORPUS is not set");
         return None;
     };
-    assert!(
-        folder.is_dir(),
-        "KHIEN_CORPUS names no folder: {}",
-        folder.display()
-    );
+    assert!(folder.is_dir(), "KHIEN_CORPUS names no folder: {}", folder.display());
     Some(folder)
 }
 
@@ -36,10 +32,7 @@ pub fn corpus() -> Option<PathBuf> {
 /// When the archive cannot be read.
 pub fn read_zst(name: &str) -> Option<Vec<u8>> {
     let path = corpus()?.join(name);
-    Some(
-        unpack(&path)
-            .unwrap_or_else(|error| panic!("could not unpack {}: {error}", path.display())),
-    )
+    Some(unpack(&path).unwrap_or_else(|error| panic!("could not unpack {}: {error}", path.display())))
 }
 
 /// The files in the archive `name` (`x.tar.zst`) of the corpora, each with its path; `None` when there are no corpora.
@@ -93,9 +86,7 @@ mod tests {
         let mut header = tar::Header::new_gnu();
         header.set_size(5);
         header.set_mode(0o644);
-        builder
-            .append_data(&mut header, "folder/a.log", &b"hello"[..])
-            .unwrap();
+        builder.append_data(&mut header, "folder/a.log", &b"hello"[..]).unwrap();
         let packed = zstd::encode_all(&builder.into_inner().unwrap()[..], 1).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.tar.zst");

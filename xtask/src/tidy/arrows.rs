@@ -52,17 +52,7 @@ const TOOLS: &[&str] = &["testkit", "fuzz", "bench", "xtask", "cli"];
 
 /// Foreign crates that belong to some rooms only. A name that ends in `*` is a prefix.
 const FOREIGN: &[(&str, &[&str])] = &[
-    (
-        "anyhow",
-        &[
-            "crates/cli",
-            "crates/server",
-            "crates/testkit",
-            "xtask",
-            "fuzz",
-            "bench",
-        ],
-    ),
+    ("anyhow", &["crates/cli", "crates/server", "crates/testkit", "xtask", "fuzz", "bench"]),
     ("clap", &["crates/cli", "crates/server", "xtask", "bench"]),
     ("indicatif", &["crates/cli", "bench"]),
     ("datafusion*", &["crates/lake", "crates/server"]),
@@ -70,18 +60,13 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("arrow*", &["crates/lake", "crates/server"]),
     ("parquet*", &["crates/lake", "crates/server"]),
     ("async-nats", &["crates/ingest", "crates/server"]),
-    (
-        "rand",
-        &["crates/cli", "crates/server", "crates/testkit", "bench"],
-    ),
+    ("rand", &["crates/cli", "crates/server", "crates/testkit", "bench"]),
     ("reqwest", &["crates/cli", "crates/server", "crates/ingest"]),
 ];
 
 pub(super) fn check(tree: &[SourceFile]) -> Vec<String> {
     tree.iter()
-        .filter(|file| {
-            file.path.ends_with("/Cargo.toml") && file.path != "fuzz/cargo-fuzz/Cargo.toml"
-        })
+        .filter(|file| file.path.ends_with("/Cargo.toml") && file.path != "fuzz/cargo-fuzz/Cargo.toml")
         .flat_map(check_manifest)
         .collect()
 }
@@ -114,12 +99,9 @@ fn problem(folder: &str, name: &str, kind: DependencyKind) -> Option<String> {
         return None;
     }
     if TOOLS.contains(&room) {
-        return Some(format!(
-            "'{name}' is for tests only, it belongs under [dev-dependencies]"
-        ));
+        return Some(format!("'{name}' is for tests only, it belongs under [dev-dependencies]"));
     }
-    (!may_use(folder, room))
-        .then(|| format!("'{folder}' may not use '{name}'; see the arrows in ARCHITECTURE.md"))
+    (!may_use(folder, room)).then(|| format!("'{folder}' may not use '{name}'; see the arrows in ARCHITECTURE.md"))
 }
 
 fn foreign_problem(folder: &str, name: &str, kind: DependencyKind) -> Option<String> {
@@ -139,28 +121,17 @@ fn may_use(folder: &str, room: &str) -> bool {
     if let Some(module) = folder.strip_prefix("modules/") {
         return module_may_use(module, room);
     }
-    ROOMS
-        .iter()
-        .find(|(known, _)| *known == folder)
-        .is_some_and(|(_, uses)| match uses {
-            Uses::Only(rooms) => rooms.contains(&room),
-            Uses::Everything => true,
-        })
+    ROOMS.iter().find(|(known, _)| *known == folder).is_some_and(|(_, uses)| match uses {
+        Uses::Only(rooms) => rooms.contains(&room),
+        Uses::Everything => true,
+    })
 }
 
 fn module_may_use(module: &str, room: &str) -> bool {
-    let rank = |name: &str| {
-        MODULES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, rank)| *rank)
-    };
+    let rank = |name: &str| MODULES.iter().find(|(known, _)| *known == name).map(|(_, rank)| *rank);
     match (rank(module), rank(room)) {
         (Some(own), Some(other)) => other < own,
-        _ => {
-            MODULE_USES.contains(&room)
-                || (room == "detect" && MODULES_THAT_DETECT.contains(&module))
-        }
+        _ => MODULE_USES.contains(&room) || (room == "detect" && MODULES_THAT_DETECT.contains(&module)),
     }
 }
 
@@ -228,24 +199,14 @@ mod tests {
     #[test]
     fn allowed_arrows_pass() {
         let text = "[dependencies]\nkhien-base.workspace = true\nkhien-event = { path = \"../event\" }\nserde = \"1\"\n[dev-dependencies]\nkhien-testkit.workspace = true\nanyhow = \"1\"\n";
-        assert_eq!(
-            problems("crates/detect/Cargo.toml", text),
-            Vec::<String>::new()
-        );
+        assert_eq!(problems("crates/detect/Cargo.toml", text), Vec::<String>::new());
     }
 
     #[test]
     fn an_arrow_against_the_order_is_found() {
-        let found = problems(
-            "crates/event/Cargo.toml",
-            "[dependencies]\nkhien-detect.workspace = true\n",
-        );
+        let found = problems("crates/event/Cargo.toml", "[dependencies]\nkhien-detect.workspace = true\n");
         assert_eq!(found.len(), 1);
-        assert!(
-            found[0].contains("'crates/event' may not use 'khien-detect'"),
-            "{}",
-            found[0]
-        );
+        assert!(found[0].contains("'crates/event' may not use 'khien-detect'"), "{}", found[0]);
     }
 
     #[test]
@@ -256,10 +217,7 @@ mod tests {
 
     #[test]
     fn testkit_is_for_tests() {
-        let found = problems(
-            "crates/cli/Cargo.toml",
-            "[dependencies]\nkhien-testkit.workspace = true\n",
-        );
+        let found = problems("crates/cli/Cargo.toml", "[dependencies]\nkhien-testkit.workspace = true\n");
         assert!(found[0].contains("for tests only"), "{}", found[0]);
     }
 

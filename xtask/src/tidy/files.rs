@@ -20,12 +20,7 @@ pub(super) fn check_crate_docs(tree: &[SourceFile]) -> Vec<String> {
     tree.iter()
         .filter(|file| file.path.ends_with("/src/lib.rs") || file.path.ends_with("/src/main.rs"))
         .filter(|file| !file.text.starts_with("//!"))
-        .map(|file| {
-            format!(
-                "{}: begins without '//!' that says what the crate is",
-                file.path
-            )
-        })
+        .map(|file| format!("{}: begins without '//!' that says what the crate is", file.path))
         .collect()
 }
 
@@ -35,17 +30,11 @@ pub(super) fn check_todo(tree: &[SourceFile]) -> Vec<String> {
     let mut problems = Vec::new();
     for file in tree.iter().filter(|file| file.is_rust()) {
         for (index, line) in file.text.lines().enumerate() {
-            let named = |rest: &str| {
-                rest.strip_prefix("(#")
-                    .is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()))
-            };
+            let named =
+                |rest: &str| rest.strip_prefix("(#").is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()));
             let bare = line.split(word).skip(1).any(|rest| !named(rest));
             if bare {
-                problems.push(format!(
-                    "{}:{}: a {word} without its issue, write {word}(#12)",
-                    file.path,
-                    index + 1
-                ));
+                problems.push(format!("{}:{}: a {word} without its issue, write {word}(#12)", file.path, index + 1));
             }
         }
     }
@@ -61,11 +50,7 @@ pub(super) fn check_machine_paths(tree: &[SourceFile], root: &Path) -> Vec<Strin
     for file in tree.iter().filter(|file| !is_sample(&file.path)) {
         for (index, line) in file.text.lines().enumerate() {
             if is_named(line, &folder) {
-                problems.push(format!(
-                    "{}:{}: names '{folder}', a folder of this machine",
-                    file.path,
-                    index + 1
-                ));
+                problems.push(format!("{}:{}: names '{folder}', a folder of this machine", file.path, index + 1));
             }
         }
     }
@@ -74,10 +59,8 @@ pub(super) fn check_machine_paths(tree: &[SourceFile], root: &Path) -> Vec<Strin
 
 /// The part of `root` that tells one machine from another: its first folder, or two where the first is on every machine.
 fn machine_folder(root: &Path) -> Option<String> {
-    const EVERYWHERE: &[&str] = &[
-        "home", "Users", "tmp", "root", "var", "mnt", "opt", "usr", "srv", "private", "builds",
-        "src",
-    ];
+    const EVERYWHERE: &[&str] =
+        &["home", "Users", "tmp", "root", "var", "mnt", "opt", "usr", "srv", "private", "builds", "src"];
     let text = root.to_str()?.strip_prefix('/')?;
     let mut folders = text.split('/').filter(|folder| !folder.is_empty());
     let first = folders.next()?;
@@ -116,23 +99,13 @@ mod tests {
 
     #[test]
     fn a_missing_line_break_is_found() {
-        let tree = [
-            file("a.md", "text"),
-            file("b.md", "text\n"),
-            file("content/events/a.log", "text"),
-        ];
-        assert_eq!(
-            check_trailing_newline(&tree),
-            ["a.md: no line break at the end of the file"]
-        );
+        let tree = [file("a.md", "text"), file("b.md", "text\n"), file("content/events/a.log", "text")];
+        assert_eq!(check_trailing_newline(&tree), ["a.md: no line break at the end of the file"]);
     }
 
     #[test]
     fn a_crate_without_introduction_is_found() {
-        let tree = [
-            file("crates/a/src/lib.rs", "mod x;\n"),
-            file("crates/b/src/lib.rs", "//! B.\n"),
-        ];
+        let tree = [file("crates/a/src/lib.rs", "mod x;\n"), file("crates/b/src/lib.rs", "//! B.\n")];
         assert_eq!(check_crate_docs(&tree).len(), 1);
     }
 
@@ -149,28 +122,16 @@ mod tests {
     #[test]
     fn a_folder_of_this_machine_is_found() {
         let root = Path::new("/home/anna/khien");
-        let tree = [file(
-            "a.md",
-            "see /home/anna/logs\nsee /home/binh/logs\nsee x/home/anna/logs\n",
-        )];
+        let tree = [file("a.md", "see /home/anna/logs\nsee /home/binh/logs\nsee x/home/anna/logs\n")];
         let found = check_machine_paths(&tree, root);
-        assert_eq!(
-            found,
-            ["a.md:1: names '/home/anna/', a folder of this machine"]
-        );
-        assert_eq!(
-            machine_folder(Path::new("/khien/x")),
-            Some("/khien/".into())
-        );
+        assert_eq!(found, ["a.md:1: names '/home/anna/', a folder of this machine"]);
+        assert_eq!(machine_folder(Path::new("/khien/x")), Some("/khien/".into()));
         assert_eq!(machine_folder(Path::new("/tmp")), None);
     }
 
     #[test]
     fn long_files_are_reported() {
         let long = "x\n".repeat(LONG_FILE_LINES + 1);
-        assert_eq!(
-            long_files(&[file("a.rs", &long), file("b.rs", "x\n")]).len(),
-            1
-        );
+        assert_eq!(long_files(&[file("a.rs", &long), file("b.rs", "x\n")]).len(), 1);
     }
 }

@@ -7,22 +7,13 @@ const ENTRIES: &str = "fuzz/cargo-fuzz/fuzz_targets/";
 const MANIFEST: &str = "fuzz/cargo-fuzz/Cargo.toml";
 
 pub(super) fn check(tree: &[SourceFile]) -> Vec<String> {
-    let text_of = |path: &str| {
-        tree.iter()
-            .find(|f| f.path == path)
-            .map_or("", |f| f.text.as_str())
-    };
+    let text_of = |path: &str| tree.iter().find(|f| f.path == path).map_or("", |f| f.text.as_str());
     let listed = listed_targets(text_of(TABLE));
     let manifest = text_of(MANIFEST);
-    let mut problems: Vec<String> = listed
-        .iter()
-        .flat_map(|target| missing_parts(tree, manifest, target))
-        .collect();
+    let mut problems: Vec<String> = listed.iter().flat_map(|target| missing_parts(tree, manifest, target)).collect();
     for target in entries(tree) {
         if !listed.contains(&target) {
-            problems.push(format!(
-                "{ENTRIES}{target}.rs: the target is not in TARGETS of {TABLE}"
-            ));
+            problems.push(format!("{ENTRIES}{target}.rs: the target is not in TARGETS of {TABLE}"));
         }
     }
     problems
@@ -32,9 +23,7 @@ fn missing_parts(tree: &[SourceFile], manifest: &str, target: &str) -> Vec<Strin
     let mut problems = Vec::new();
     let seeds = format!("fuzz/seeds/{target}/");
     if !tree.iter().any(|file| file.path.starts_with(&seeds)) {
-        problems.push(format!(
-            "{TABLE}: the target '{target}' has no seed in {seeds}"
-        ));
+        problems.push(format!("{TABLE}: the target '{target}' has no seed in {seeds}"));
     }
     let entry = format!("{ENTRIES}{target}.rs");
     if !tree.iter().any(|file| file.path == entry) {
@@ -58,10 +47,7 @@ fn listed_targets(table: &str) -> Vec<String> {
 }
 
 fn entries(tree: &[SourceFile]) -> Vec<String> {
-    tree.iter()
-        .filter_map(|file| file.path.strip_prefix(ENTRIES)?.strip_suffix(".rs"))
-        .map(str::to_owned)
-        .collect()
+    tree.iter().filter_map(|file| file.path.strip_prefix(ENTRIES)?.strip_suffix(".rs")).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -70,10 +56,7 @@ mod tests {
     use super::*;
 
     fn table() -> SourceFile {
-        file(
-            TABLE,
-            "pub const TARGETS: &[(&str, Target)] = &[\n    (\"one\", one),\n];\n",
-        )
+        file(TABLE, "pub const TARGETS: &[(&str, Target)] = &[\n    (\"one\", one),\n];\n")
     }
 
     #[test]
@@ -94,10 +77,7 @@ mod tests {
 
     #[test]
     fn an_unlisted_entry_is_found() {
-        let tree = [
-            file(TABLE, ""),
-            file("fuzz/cargo-fuzz/fuzz_targets/two.rs", ""),
-        ];
+        let tree = [file(TABLE, ""), file("fuzz/cargo-fuzz/fuzz_targets/two.rs", "")];
         assert!(check(&tree)[0].contains("not in TARGETS"));
     }
 }

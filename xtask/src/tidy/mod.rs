@@ -25,9 +25,7 @@ pub(crate) struct SourceFile {
 impl SourceFile {
     /// Whether it is Rust source.
     pub(crate) fn is_rust(&self) -> bool {
-        Path::new(&self.path)
-            .extension()
-            .is_some_and(|extension| extension == "rs")
+        Path::new(&self.path).extension().is_some_and(|extension| extension == "rs")
     }
 }
 
@@ -67,12 +65,9 @@ fn read_tree(root: &Path) -> Result<Vec<SourceFile>> {
         if !entry.file_type().is_file() {
             continue;
         }
-        let bytes = std::fs::read(entry.path())
-            .with_context(|| format!("could not read {}", entry.path().display()))?;
-        let text = String::from_utf8(bytes)
-            .ok()
-            .filter(|text| !text.contains('\0'))
-            .unwrap_or_default();
+        let bytes =
+            std::fs::read(entry.path()).with_context(|| format!("could not read {}", entry.path().display()))?;
+        let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).unwrap_or_default();
         let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
         let path = path.to_string_lossy().replace('\\', "/");
         tree.push(SourceFile { path, text });
@@ -84,17 +79,10 @@ fn read_tree(root: &Path) -> Result<Vec<SourceFile>> {
 fn is_ignored(entry: &DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy();
     let build_folder = entry.file_type().is_dir() && entry.path().join("CACHEDIR.TAG").is_file();
-    build_folder
-        || matches!(
-            &*name,
-            ".git" | ".cache" | "target" | "node_modules" | "__pycache__" | ".venv"
-        )
+    build_folder || matches!(&*name, ".git" | ".cache" | "target" | "node_modules" | "__pycache__" | ".venv")
 }
 
 #[cfg(test)]
 pub(crate) fn file(path: &str, text: &str) -> SourceFile {
-    SourceFile {
-        path: path.into(),
-        text: text.into(),
-    }
+    SourceFile { path: path.into(), text: text.into() }
 }

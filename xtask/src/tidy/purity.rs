@@ -10,30 +10,15 @@ const EDGES: &[&str] = &["crates/cli/", "crates/server/", "crates/testkit/"];
 const PURE: &[&str] = &["crates/base/", "crates/event/", "crates/detect/"];
 
 const BANNED: &[(&str, &str)] = &[
-    (
-        "SystemTime::now",
-        "take the time from the event or from an injected clock",
-    ),
-    (
-        "Instant::now",
-        "measure time in the command line or in bench",
-    ),
-    (
-        "Timestamp::now",
-        "take the time from the event or from an injected clock",
-    ),
-    (
-        "Zoned::now",
-        "take the time from the event or from an injected clock",
-    ),
+    ("SystemTime::now", "take the time from the event or from an injected clock"),
+    ("Instant::now", "measure time in the command line or in bench"),
+    ("Timestamp::now", "take the time from the event or from an injected clock"),
+    ("Zoned::now", "take the time from the event or from an injected clock"),
     ("std::env", "take settings as arguments"),
     ("env::var", "take settings as arguments"),
     ("rand::", "take randomness as an argument"),
     ("getrandom::", "take randomness as an argument"),
-    (
-        "RandomState::new",
-        "use a hasher with a seed that the caller gives",
-    ),
+    ("RandomState::new", "use a hasher with a seed that the caller gives"),
     ("println!", "return what is to be said"),
     ("print!", "return what is to be said"),
     ("eprintln!", "return what is to be said"),
@@ -49,19 +34,13 @@ const BANNED_IN_PURE: &[(&str, &str)] = &[
 ];
 
 pub(super) fn check(tree: &[SourceFile]) -> Vec<String> {
-    tree.iter()
-        .filter(|file| file.is_rust() && is_library_source(&file.path))
-        .flat_map(check_file)
-        .collect()
+    tree.iter().filter(|file| file.is_rust() && is_library_source(&file.path)).flat_map(check_file).collect()
 }
 
 fn is_library_source(path: &str) -> bool {
     let in_product = path.starts_with("crates/") || path.starts_with("modules/");
     let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
-    in_product
-        && path.contains("/src/")
-        && !is_test
-        && !EDGES.iter().any(|edge| path.starts_with(edge))
+    in_product && path.contains("/src/") && !is_test && !EDGES.iter().any(|edge| path.starts_with(edge))
 }
 
 fn check_file(file: &SourceFile) -> Vec<String> {
@@ -71,10 +50,7 @@ fn check_file(file: &SourceFile) -> Vec<String> {
     for (number, line) in product_lines(&file.text) {
         for (needle, instead) in BANNED.iter().chain(more) {
             if names(&line, needle) {
-                problems.push(format!(
-                    "{}:{number}: '{needle}' in a library: {instead}",
-                    file.path
-                ));
+                problems.push(format!("{}:{number}: '{needle}' in a library: {instead}", file.path));
             }
         }
     }
@@ -90,10 +66,7 @@ mod tests {
     fn clock_environment_and_printing_are_found() {
         let text = "fn f() {\n    let now = std::time::Instant::now();\n    println!(\"x\");\n    let v = std::env::var(\"X\");\n}\n";
         let found = check(&[file("crates/detect/src/lib.rs", text)]);
-        assert!(
-            found[0].starts_with("crates/detect/src/lib.rs:2: 'Instant::now'"),
-            "{found:?}"
-        );
+        assert!(found[0].starts_with("crates/detect/src/lib.rs:2: 'Instant::now'"), "{found:?}");
         assert!(found[1].contains("'println!'"), "{found:?}");
         assert!(found[2].contains("'std::env'"), "{found:?}");
     }

@@ -46,9 +46,7 @@ fn advance(state: &State, chars: &[char], at: usize) -> (State, usize) {
         State::Text if c == '\\' => (State::Text, 2),
         State::Text if c == '"' => (State::Code, 1),
         State::Text => (State::Text, 1),
-        State::RawText(hashes) if c == '"' && count_hashes(chars, at + 1) >= *hashes => {
-            (State::Code, 1 + hashes)
-        }
+        State::RawText(hashes) if c == '"' && count_hashes(chars, at + 1) >= *hashes => (State::Code, 1 + hashes),
         State::RawText(hashes) => (State::RawText(*hashes), 1),
     }
 }
@@ -113,10 +111,7 @@ mod tests {
 
     #[test]
     fn lifetimes_are_not_literals() {
-        assert_eq!(
-            code_only("fn f<'a>(x: &'a str) {}"),
-            "fn f<'a>(x: &'a str) {}"
-        );
+        assert_eq!(code_only("fn f<'a>(x: &'a str) {}"), "fn f<'a>(x: &'a str) {}");
     }
 
     #[test]

@@ -2,14 +2,17 @@
 //!
 //! Everything else — the fast engine, the reference evaluator, packs, explanations — starts from these types.
 
+mod literals;
+pub mod load;
+pub mod pcre;
+pub mod time;
+
 use ipnet::IpNet;
 use khien_event::taxonomy::LogSource;
 use serde::{Deserialize, Serialize};
 
 /// Severity of a rule (Sigma rules specification, "Level").
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// For enrichment only; also what a rule without a level gets.
@@ -196,4 +199,11 @@ pub enum TimePart {
     Month,
     /// the year
     Year,
+}
+
+/// Literals of which at least one stands (apart from ASCII case) in every text that `pattern` matches; `None` when there
+/// are none that help. Each is at least four bytes long.
+pub fn required_literals(pattern: &str) -> Option<Vec<Vec<u8>>> {
+    let hir = regex_syntax::Parser::new().parse(pattern).ok()?;
+    literals::required(&hir)
 }

@@ -111,15 +111,8 @@ fn ip(text: &str) -> Option<IpAddr> {
 }
 
 fn file(path: &str, type_id: u8) -> Attributes {
-    let name = path
-        .rsplit(['\\', '/'])
-        .find(|n| !n.is_empty())
-        .unwrap_or(path);
-    vec![
-        ("path", path.into()),
-        ("name", name.into()),
-        ("type_id", type_id.into()),
-    ]
+    let name = path.rsplit(['\\', '/']).find(|n| !n.is_empty()).unwrap_or(path);
+    vec![("path", path.into()), ("name", name.into()), ("type_id", type_id.into())]
 }
 
 fn user(text: &str) -> Attributes {
@@ -132,10 +125,7 @@ fn user(text: &str) -> Attributes {
 }
 
 fn hashes(text: &str) -> Option<Json> {
-    let list: Vec<_> = text
-        .split(',')
-        .filter_map(|part| hash(part.trim()))
-        .collect();
+    let list: Vec<_> = text.split(',').filter_map(|part| hash(part.trim())).collect();
     (!list.is_empty()).then(|| list.into())
 }
 
@@ -174,9 +164,7 @@ fn logon_type(text: &str) -> u8 {
 
 fn method(text: &str) -> Option<String> {
     let upper = text.to_ascii_uppercase();
-    let known = [
-        "OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "CONNECT", "PATCH",
-    ];
+    let known = ["OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "CONNECT", "PATCH"];
     known.contains(&upper.as_str()).then_some(upper)
 }
 

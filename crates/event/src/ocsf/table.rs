@@ -70,21 +70,17 @@ impl Entry {
         let by = self.activity_by.as_ref();
         let found = by.and_then(|by| {
             let (_, value) = lookup.value(&by.field)?;
-            by.values
-                .iter()
-                .find(|(pattern, _)| fits(pattern, &value))
-                .map(|(_, activity)| *activity)
+            by.values.iter().find(|(pattern, _)| fits(pattern, &value)).map(|(_, activity)| *activity)
         });
         found.unwrap_or(self.activity)
     }
 
     fn is_for(&self, kind: &str, lookup: &Lookup<'_>) -> bool {
         self.kinds.iter().any(|pattern| fits(pattern, kind))
-            && self.conditions.iter().all(|(field, wanted)| {
-                lookup
-                    .value(field)
-                    .is_some_and(|(_, v)| wanted.iter().any(|w| fits(w, &v)))
-            })
+            && self
+                .conditions
+                .iter()
+                .all(|(field, wanted)| lookup.value(field).is_some_and(|(_, v)| wanted.iter().any(|w| fits(w, &v))))
     }
 }
 
@@ -121,16 +117,11 @@ impl Field {
         let (convert, names) = match text.split_once(": ") {
             None => (Convert::Text, text),
             Some((name, names)) => {
-                let convert = Convert::named(name)
-                    .ok_or_else(|| format!("`{path}` has no conversion `{name}`"))?;
+                let convert = Convert::named(name).ok_or_else(|| format!("`{path}` has no conversion `{name}`"))?;
                 (convert, names)
             }
         };
-        Ok(Self {
-            path: path.to_owned(),
-            convert,
-            sources: names.split(',').map(|n| n.trim().to_owned()).collect(),
-        })
+        Ok(Self { path: path.to_owned(), convert, sources: names.split(',').map(|n| n.trim().to_owned()).collect() })
     }
 }
 
@@ -194,11 +185,7 @@ impl Table {
             .iter()
             .map(|(name, map)| Ok((name.as_str(), fields(map)?)))
             .collect::<Result<BTreeMap<_, _>, String>>()?;
-        let entries = file
-            .entry
-            .into_iter()
-            .map(|e| entry(e, &maps, &file.class))
-            .collect::<Result<_, String>>()?;
+        let entries = file.entry.into_iter().map(|e| entry(e, &maps, &file.class)).collect::<Result<_, String>>()?;
         if !file.class.contains_key(BASE) {
             return Err(format!("no class `{BASE}`"));
         }
@@ -274,9 +261,7 @@ impl Table {
 }
 
 fn fields(map: &BTreeMap<String, String>) -> Result<Vec<Field>, String> {
-    map.iter()
-        .map(|(path, text)| Field::parse(path, text))
-        .collect()
+    map.iter().map(|(path, text)| Field::parse(path, text)).collect()
 }
 
 fn entry(
@@ -289,9 +274,7 @@ fn entry(
     }
     let mut own = fields(&file.fields)?;
     for name in &file.uses {
-        let map = maps
-            .get(name.as_str())
-            .ok_or_else(|| format!("no map `{name}`"))?;
+        let map = maps.get(name.as_str()).ok_or_else(|| format!("no map `{name}`"))?;
         own.extend(map.iter().cloned());
     }
     Ok(Entry {
@@ -323,6 +306,5 @@ pub(super) fn get<'a>(tree: &'a Map<String, Json>, path: &str) -> Option<&'a Jso
 
 /// Whether the object that would hold `path` is there.
 pub(super) fn parent_exists(tree: &Map<String, Json>, path: &str) -> bool {
-    path.rsplit_once('.')
-        .is_none_or(|(parent, _)| get(tree, parent).is_some())
+    path.rsplit_once('.').is_none_or(|(parent, _)| get(tree, parent).is_some())
 }

@@ -43,17 +43,12 @@ fn a_process_start_has_its_class() {
     assert_eq!(event["device"]["hostname"], "pc1");
     assert_eq!(event["unmapped"], json!({"Mystery": [1, "x"]}));
     assert_eq!(event["raw_data"], PROCESS);
-    assert_eq!(
-        event["raw_data_hash"]["value"].as_str().map(str::len),
-        Some(64)
-    );
+    assert_eq!(event["raw_data_hash"]["value"].as_str().map(str::len), Some(64));
 }
 
 #[test]
 fn what_a_class_lacks_makes_a_base_event() {
-    let event = mapped(
-        r#"{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Image":"C:\\x.exe"}"#,
-    );
+    let event = mapped(r#"{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Image":"C:\\x.exe"}"#);
     assert_eq!(event["class_uid"], 0);
     assert_eq!(event["unmapped"]["Image"], "C:\\x.exe");
 }
@@ -62,10 +57,7 @@ fn what_a_class_lacks_makes_a_base_event() {
 fn objects_without_what_they_need_go_to_unmapped() {
     let event = mapped(&PROCESS.replace(r#""ParentProcessId":4"#, r#""ParentProcessId":"?""#));
     assert!(event["process"].get("parent_process").is_none());
-    assert_eq!(
-        event["unmapped"]["ParentImage"],
-        "C:\\Windows\\explorer.exe"
-    );
+    assert_eq!(event["unmapped"]["ParentImage"], "C:\\Windows\\explorer.exe");
 }
 
 #[test]
@@ -94,14 +86,8 @@ fn a_finding_names_rule_attack_and_evidence() {
     assert_eq!(attacks[0]["technique"]["uid"], "T1059");
     assert_eq!(attacks[0]["sub_technique"]["name"], "PowerShell");
     assert_eq!(attacks[0]["tactic"]["uid"], "TA0002");
-    assert_eq!(
-        attacks[1],
-        json!({"tactic": {"uid": "TA0003", "name": "Persistence"}})
-    );
+    assert_eq!(attacks[1], json!({"tactic": {"uid": "TA0003", "name": "Persistence"}}));
     let evidence = &found["evidences"][0];
     assert_eq!(evidence["process"]["pid"], 12);
-    assert_eq!(
-        evidence["data"]["matched"]["Image"],
-        "C:\\Windows\\notepad.exe"
-    );
+    assert_eq!(evidence["data"]["matched"]["Image"], "C:\\Windows\\notepad.exe");
 }

@@ -116,9 +116,9 @@ impl ValueTest {
             (Self::Present, value) => value.is_some(),
             (_, None) => false,
             (Self::Is(text), Some(value)) => value.eq_ignore_ascii_case(text),
-            (Self::Prefix(prefix), Some(value)) => value
-                .get(..prefix.len())
-                .is_some_and(|front| front.eq_ignore_ascii_case(prefix)),
+            (Self::Prefix(prefix), Some(value)) => {
+                value.get(..prefix.len()).is_some_and(|front| front.eq_ignore_ascii_case(prefix))
+            }
         }
     }
 }
@@ -138,10 +138,8 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Taxonomy, TaxonomyError> {
     let mut shapes = Vec::new();
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for &(name, text) in files {
-        let file: File = toml::from_str(text).map_err(|source| TaxonomyError::Toml {
-            file: name.to_owned(),
-            source: Box::new(source),
-        })?;
+        let file: File = toml::from_str(text)
+            .map_err(|source| TaxonomyError::Toml { file: name.to_owned(), source: Box::new(source) })?;
         add_names(&mut names, file.rename, file.envelope);
         shapes.extend(file.shape);
         let group = groups.entry(file.group).or_default();
@@ -153,14 +151,8 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Taxonomy, TaxonomyError> {
     let mut taxonomy = Taxonomy {
         names,
         marks: HashMap::default(),
-        shapes: vec![Shape {
-            name: UNKNOWN.to_owned(),
-            ..Shape::default()
-        }],
-        kinds: vec![Kind {
-            name: UNKNOWN.to_owned(),
-            ..Kind::default()
-        }],
+        shapes: vec![Shape { name: UNKNOWN.to_owned(), ..Shape::default() }],
+        kinds: vec![Kind { name: UNKNOWN.to_owned(), ..Kind::default() }],
     };
     let mut loaded: BTreeMap<(String, Option<String>), Vec<KindId>> = BTreeMap::new();
     let mut bits = BTreeMap::new();
@@ -184,11 +176,7 @@ fn content(who: &str, what: &str, name: &str) -> TaxonomyError {
     TaxonomyError::Content(format!("`{who}` {what}: `{name}`"))
 }
 
-fn add_names(
-    names: &mut NameTable,
-    renames: BTreeMap<String, String>,
-    envelopes: Vec<file::Envelope>,
-) {
+fn add_names(names: &mut NameTable, renames: BTreeMap<String, String>, envelopes: Vec<file::Envelope>) {
     for (from, to) in renames {
         names.rename(from, to);
     }
@@ -204,11 +192,7 @@ fn add_names(
 }
 
 /// Adds the kinds of `group` in one variant of its field names.
-fn add_kinds(
-    taxonomy: &mut Taxonomy,
-    group: &Group,
-    variant: Option<&str>,
-) -> Result<Vec<KindId>, TaxonomyError> {
+fn add_kinds(taxonomy: &mut Taxonomy, group: &Group, variant: Option<&str>) -> Result<Vec<KindId>, TaxonomyError> {
     let variant = match variant {
         None => None,
         Some(name) => Some(
@@ -220,10 +204,7 @@ fn add_kinds(
         ),
     };
     if let Some(variant) = variant {
-        let unknown = variant
-            .kinds
-            .keys()
-            .find(|name| group.kinds.iter().all(|k| k.name != **name));
+        let unknown = variant.kinds.keys().find(|name| group.kinds.iter().all(|k| k.name != **name));
         if let Some(unknown) = unknown {
             return Err(content(&variant.name, "names an unknown kind", unknown));
         }
@@ -231,8 +212,8 @@ fn add_kinds(
     let shared = Arc::new(shared_fields(&taxonomy.names, group, variant));
     let mut ids = Vec::with_capacity(group.kinds.len());
     for kind in &group.kinds {
-        let id = u16::try_from(taxonomy.kinds.len())
-            .map_err(|_| content(&kind.name, "is one kind too many", "65536"))?;
+        let id =
+            u16::try_from(taxonomy.kinds.len()).map_err(|_| content(&kind.name, "is one kind too many", "65536"))?;
         ids.push(KindId(id));
         taxonomy.kinds.push(Kind {
             name: kind.name.clone(),
@@ -250,10 +231,7 @@ fn condition((field, values): (&String, &OneOrMany)) -> Condition {
         OneOrMany::One(value) => vec![ValueTest::parse(value)],
         OneOrMany::Many(values) => values.iter().map(ValueTest::parse).collect(),
     };
-    Condition {
-        field: field.clone(),
-        tests,
-    }
+    Condition { field: field.clone(), tests }
 }
 
 /// The field names that all kinds of a group share in one variant.
@@ -268,16 +246,9 @@ fn shared_fields(names: &NameTable, group: &Group, variant: Option<&file::Varian
 
 /// The field names in which a kind differs from its group: its own instead of the group's, and beside them those of the
 /// variant, the ones for this kind instead of the general ones.
-fn own_fields(
-    names: &NameTable,
-    group: &Group,
-    kind: &file::Kind,
-    variant: Option<&file::Variant>,
-) -> FieldMap {
+fn own_fields(names: &NameTable, group: &Group, kind: &file::Kind, variant: Option<&file::Variant>) -> FieldMap {
     let special = variant.and_then(|v| v.kinds.get(&kind.name));
-    let differs = |field: &String| {
-        kind.fields.contains_key(field) || special.is_some_and(|s| s.contains_key(field))
-    };
+    let differs = |field: &String| kind.fields.contains_key(field) || special.is_some_and(|s| s.contains_key(field));
     let only = |lists: &file::FieldLists| -> file::FieldLists {
         let different = lists.iter().filter(|(field, _)| differs(field));
         different.map(|(f, l)| (f.clone(), l.clone())).collect()
@@ -296,10 +267,7 @@ fn own_fields(
 /// Puts canonical `lists` into `map`, in place of what stands there.
 fn insert(map: &mut FieldMap, names: &NameTable, lists: &file::FieldLists) {
     for (field, list) in lists {
-        let list = list
-            .iter()
-            .map(|n| names.canonical(n).into_owned())
-            .collect();
+        let list = list.iter().map(|n| names.canonical(n).into_owned()).collect();
         map.insert(names.canonical(field).into_owned(), list);
     }
 }
@@ -343,13 +311,7 @@ fn add_shape(
     let defaults = group
         .defaults
         .iter()
-        .map(|d| {
-            Ok(DefaultValue {
-                field: position(&d.field)?,
-                from: position(&d.from)?,
-                values: d.values.clone(),
-            })
-        })
+        .map(|d| Ok(DefaultValue { field: position(&d.field)?, from: position(&d.from)?, values: d.values.clone() }))
         .collect::<Result<_, TaxonomyError>>()?;
     taxonomy.shapes.push(Shape {
         name: shape.name,
@@ -377,9 +339,7 @@ fn marks(
     for names in asked {
         let count = bits.len() as u32;
         let bit = *bits.entry(names.clone()).or_insert(count);
-        let mark = 1_u64
-            .checked_shl(bit)
-            .ok_or_else(|| content(shape, "needs one mark too many", names))?;
+        let mark = 1_u64.checked_shl(bit).ok_or_else(|| content(shape, "needs one mark too many", names))?;
         for name in names.split('|') {
             *table.entry(name.to_owned()).or_default() |= mark;
         }

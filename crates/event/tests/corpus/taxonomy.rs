@@ -25,9 +25,7 @@ fn rules() -> Option<Vec<(String, LogSource)>> {
 }
 
 fn has_extension(name: &str, wanted: &str) -> bool {
-    std::path::Path::new(name)
-        .extension()
-        .is_some_and(|e| e == wanted)
+    std::path::Path::new(name).extension().is_some_and(|e| e == wanted)
 }
 
 fn rule(document: &str) -> Option<(String, LogSource)> {
@@ -73,11 +71,9 @@ fn read(json: &[u8]) -> (Event, KindId) {
 
 #[test]
 fn every_reference_detection_is_routed_to_its_rule() {
-    let (Some(rules), Some(oracle), Some(events)) = (
-        rules(),
-        khien_testkit::read_zst("oracle_dev.csv.zst"),
-        khien_testkit::read_zst("windows_evtx_dev.jsonl.zst"),
-    ) else {
+    let (Some(rules), Some(oracle), Some(events)) =
+        (rules(), khien_testkit::read_zst("oracle_dev.csv.zst"), khien_testkit::read_zst("windows_evtx_dev.jsonl.zst"))
+    else {
         return;
     };
     let rules: HashMap<_, _> = rules.into_iter().collect();
@@ -95,38 +91,23 @@ fn every_reference_detection_is_routed_to_its_rule() {
         let (_, kind) = read(events[line - 1]);
         checked += 1;
         if !table.applies(kind, &rules[id]) {
-            missed.push((
-                id.to_owned(),
-                line,
-                table.kind_name(kind),
-                rules[id].clone(),
-            ));
+            missed.push((id.to_owned(), line, table.kind_name(kind), rules[id].clone()));
         }
     }
     assert!(checked > 1_000);
-    assert!(
-        missed.is_empty(),
-        "{} of {checked}: {missed:#?}",
-        missed.len()
-    );
+    assert!(missed.is_empty(), "{} of {checked}: {missed:#?}", missed.len());
 }
 
 #[test]
 fn every_regression_case_is_routed_to_its_rule() {
-    let (Some(rules), Some(files)) = (
-        rules(),
-        khien_testkit::read_tar_zst("sigmahq-regression-dev.tar.zst"),
-    ) else {
+    let (Some(rules), Some(files)) = (rules(), khien_testkit::read_tar_zst("sigmahq-regression-dev.tar.zst")) else {
         return;
     };
     let rules: HashMap<_, _> = rules.into_iter().collect();
     let table = Taxonomy::embedded();
     let mut checked = 0;
     for (name, bytes) in files.iter().filter(|(n, _)| has_extension(n, "json")) {
-        let stem = name
-            .rsplit('/')
-            .next()
-            .and_then(|n| n.strip_suffix(".json"));
+        let stem = name.rsplit('/').next().and_then(|n| n.strip_suffix(".json"));
         let Some(source) = stem.and_then(|id| rules.get(id)) else {
             continue;
         };
@@ -147,36 +128,24 @@ fn every_log_source_of_sigmahq_is_served_or_explained() {
     let Some(rules) = rules() else {
         return;
     };
-    let explained = include_str!("../../../docs/logsources.md");
+    let explained = include_str!("../../../../docs/logsources.md");
     let table = Taxonomy::embedded();
     let mut counts: BTreeMap<LogSource, u32> = BTreeMap::new();
     for (_, source) in rules {
         *counts.entry(source).or_default() += 1;
     }
-    let served = |source: &LogSource| {
-        (1..table.kind_count()).any(|k| table.applies(KindId(k as u16), source))
-    };
+    let served = |source: &LogSource| (1..table.kind_count()).any(|k| table.applies(KindId(k as u16), source));
     let unserved: BTreeSet<_> = counts
         .iter()
         .filter(|(source, _)| !served(source))
         .map(|(source, count)| (row_start(source), *count))
         .collect();
-    println!(
-        "{} of {} log sources have no kind:",
-        unserved.len(),
-        counts.len()
-    );
+    println!("{} of {} log sources have no kind:", unserved.len(), counts.len());
     for (row, count) in &unserved {
         println!("{count:5} {row}");
     }
-    let missing: Vec<_> = unserved
-        .iter()
-        .filter(|(row, _)| !explained.contains(row))
-        .collect();
-    assert!(
-        missing.is_empty(),
-        "not in docs/logsources.md: {missing:#?}"
-    );
+    let missing: Vec<_> = unserved.iter().filter(|(row, _)| !explained.contains(row)).collect();
+    assert!(missing.is_empty(), "not in docs/logsources.md: {missing:#?}");
 }
 
 #[test]
@@ -235,10 +204,5 @@ fn cloud_events_are_recognised() {
 /// How the row of a log source begins in `docs/logsources.md`.
 fn row_start(source: &LogSource) -> String {
     let cell = |c: &Option<String>| c.clone().unwrap_or_else(|| "-".into());
-    format!(
-        "| {} | {} | {} |",
-        cell(&source.product),
-        cell(&source.category),
-        cell(&source.service)
-    )
+    format!("| {} | {} | {} |", cell(&source.product), cell(&source.category), cell(&source.service))
 }

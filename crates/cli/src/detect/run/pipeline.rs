@@ -140,7 +140,9 @@ fn in_order(outcomes: &Receiver<(u64, Done)>, give_back: &Sender<()>, taker: &mu
                 Done::News(news) => taker.news(&news)?,
             }
             // Nobody waits for permits any more once everything is read.
-            drop(give_back.send(()));
+            if give_back.send(()).is_err() {
+                continue;
+            }
         }
     }
     Ok(())

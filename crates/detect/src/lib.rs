@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod correlate;
+pub mod engine;
 pub mod explain;
 pub mod finding;
 pub mod pack;

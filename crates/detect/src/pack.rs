@@ -33,7 +33,7 @@ const ZIP_ENTRIES: usize = 200_000;
 const ZIP_ENTRY_BYTES: u64 = 4 << 20;
 const ZIP_BYTES: u64 = 256 << 20;
 
-/// Folders of the SigmaHQ repository that hold no rules in use.
+/// Folders of the `SigmaHQ` repository that hold no rules in use.
 const OTHER_FOLDERS: [&str; 6] = [
     "deprecated",
     "unsupported",
@@ -257,7 +257,9 @@ fn restore(rule: StoredRule) -> Option<Rule> {
 
 fn steps(expr: &Expr, out: &mut Vec<Step>) {
     let children = |list: &[Expr], out: &mut Vec<Step>| {
-        list.iter().for_each(|e| steps(e, out));
+        for child in list {
+            steps(child, out);
+        }
         list.len() as u32
     };
     let step = match expr {
@@ -339,7 +341,7 @@ pub struct Imported {
     pub skipped: usize,
 }
 
-/// Gives the rule files of a zip archive (a SigmaHQ release, or what GitHub packs) to `loader`, in the order of their
+/// Gives the rule files of a zip archive (a `SigmaHQ` release, or what a code host packs) to `loader`, in the order of their
 /// names. Folders with deprecated and unsupported rules and with tests are left out.
 ///
 /// # Errors

@@ -17,18 +17,20 @@
 //!   `4688`, `"4688"`, `4688.0`. Hexadecimal is text.
 //! * **Truth values**: `true` of a rule equals true or the text `true` in any case, not `1` or `yes`.
 //! * **Regular expressions** (appendix, "Regular Expression") match anywhere in the text, case-sensitive.
-//! * **CIDR**: text that is an address, without zone or port; an IPv4 address inside IPv6 stays IPv6.
+//! * **CIDR**: text that is an address, without zone or port; IPv4 written as IPv6 (`::ffff:192.0.2.1`, as Windows logs
+//!   do) counts as both.
 //! * **Keywords** ("Keywords search"): a test holds when any value of any field fulfils it; the loader has put `*` around.
 //!   Names of fields are not searched.
 //! * **Field references**: any value of the one field relates so to any value of the other; absence is false.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use khien_event::event::{Event, Value};
-use regex::Regex;
+use regex::bytes::Regex;
 
-use crate::rule::{Case, Compare, Expr, Item, Link, Part, Rule, Test, TextOp, pcre, time};
+use crate::rule::{Case, Compare, Expr, Item, Link, Part, Rule, Test, TextOp, compile_regex, time};
 use crate::text::{fold_char, number};
 
 /// Where the values of a rule's field stand: the canonical names under which the event holds it.
@@ -86,12 +88,12 @@ fn values_of<'e>(field: &str, event: &'e Event, fields: Sources<'_>) -> Vec<&'e 
 
 /// Whether a test holds for the values of its field.
 pub(crate) fn test_holds(
-    test: &Test,
+    asked: &Test,
     values: &[&Value],
     event: &Event,
     fields: Sources<'_>,
 ) -> bool {
-    match test {
+    match asked {
         Test::Null => values.is_empty() || values.iter().any(|v| matches!(v, Value::Null)),
         Test::Exists(wanted) => *wanted != values.is_empty(),
         Test::FieldRef(other, op, case) => {
@@ -99,7 +101,7 @@ pub(crate) fn test_holds(
             let mut texts = others.iter().filter_map(|v| v.text());
             texts.any(|o| values.iter().any(|v| relates(v.text(), o, *op, *case)))
         }
-        _ => values.iter().any(|v| value_fulfils(test, v)),
+        _ => values.iter().any(|v| value_fulfils(asked, v)),
     }
 }
 
@@ -112,8 +114,8 @@ pub(crate) fn value_fulfils(test: &Test, value: &Value) -> bool {
         Test::Text(parts, case) => text_matches(parts, text, *case),
         Test::Regex(pattern) => regex_matches(pattern, text),
         Test::Cidr(net) => text
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| net.contains(&ip)),
+            .parse::<IpAddr>()
+            .is_ok_and(|address| net.contains(&address.to_canonical()) || net.contains(&address)),
         Test::Number(compare, n) => {
             !matches!(value, Value::Bool(_))
                 && number(text).is_some_and(|v| compares(v, *compare, *n))
@@ -136,8 +138,8 @@ fn regex_matches(pattern: &str, text: &str) -> bool {
         }
         let regex = compiled
             .entry(pattern.to_owned())
-            .or_insert_with(|| pcre::build(pattern).ok());
-        regex.as_ref().is_some_and(|r| r.is_match(text))
+            .or_insert_with(|| compile_regex(pattern).ok());
+        regex.as_ref().is_some_and(|r| r.is_match(text.as_bytes()))
     })
 }
 
@@ -252,9 +254,9 @@ mod tests {
 
     /// Whether the detection `sel` of these lines holds; the field `Two` has two sources.
     fn sel(lines: &str, event: &Event) -> bool {
-        let lines: String = lines.lines().map(|l| format!("    {l}\n")).collect();
+        let lines = lines.replace('\n', "\n    ");
         let rule = format!(
-            "title: t\nlogsource: {{product: p}}\ndetection:\n  sel:\n{lines}  condition: sel\n"
+            "title: t\nlogsource: {{product: p}}\ndetection:\n  sel:\n    {lines}\n  condition: sel\n"
         );
         let mut loader = Loader::new(Placeholders::default());
         loader.add_file("t", &rule);

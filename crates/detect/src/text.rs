@@ -24,12 +24,12 @@ pub fn fold(text: &str) -> String {
     text.chars().map(fold_char).collect()
 }
 
-/// The number a text is: a decimal number with optional sign, fraction and exponent, nothing around it. Words (`inf`,
-/// `nan`), hexadecimal and digit groups are not numbers.
+/// The number a text is, if it is one: an optional sign, digits, a fraction, an exponent (`4688`, `-1.5e3`). Infinity,
+/// NaN, hexadecimal and surrounding space are not numbers.
 pub fn number(text: &str) -> Option<f64> {
-    let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
-    if text.is_empty() || !text.bytes().all(plain) {
+    let first = text.strip_prefix(['-', '+']).unwrap_or(text).bytes().next()?;
+    if !first.is_ascii_digit() && first != b'.' {
         return None;
     }
-    text.parse::<f64>().ok().filter(|n| n.is_finite())
+    text.parse().ok().filter(|n: &f64| n.is_finite())
 }

@@ -13,7 +13,7 @@ use crate::names::{FieldId, Names};
 pub enum Kind {
     /// Text as it is, UTF-8, nothing escaped.
     Text,
-    /// The inside of a JSON string that contains at least one backslash escape.
+    /// The inside of a JSON string: backslash escapes may stand in it ([`crate::json::unescape_into`]).
     Escaped,
     /// A JSON number, or text that a decoder knows to be one.
     Number,
@@ -66,6 +66,8 @@ pub struct Fields {
     pub encoding: Encoding,
     /// What the decoder recognised.
     pub shape: ShapeId,
+    /// Some text of a JSON record is spelled with `\\uXXXX` or `\\/`, so it is not the only spelling of what it says.
+    pub odd_escapes: bool,
     /// Event time in nanoseconds since 1970 when the decoder had to work it out itself (syslog headers); otherwise the
     /// taxonomy says which fields hold it.
     pub time_ns: Option<i64>,
@@ -81,6 +83,7 @@ impl Fields {
             labels: None,
             encoding: Encoding::Plain,
             shape: ShapeId::default(),
+            odd_escapes: false,
             time_ns: None,
         }
     }
@@ -112,6 +115,7 @@ impl Fields {
         }
         self.encoding = Encoding::Plain;
         self.shape = ShapeId::default();
+        self.odd_escapes = false;
         self.time_ns = None;
     }
 

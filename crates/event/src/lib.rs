@@ -7,5 +7,8 @@
 pub mod decode;
 pub mod event;
 pub mod fields;
+pub mod json;
+pub mod json_slow;
 pub mod names;
 pub mod taxonomy;
+pub mod time;

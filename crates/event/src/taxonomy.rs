@@ -1,10 +1,32 @@
 //! What kind of event a record is, which Sigma log sources it belongs to, and how Sigma field names map to its fields.
 //!
-//! All of it is data: `content/taxonomy/*.toml` beside this crate, embedded in the binary.
+//! All of it is data: `content/taxonomy/*.toml` beside this crate, embedded in the binary. A file of the table describes
+//!
+//! - **names**: envelopes that are cut off dotted names and single names that are renamed, so that all spellings of the
+//!   same event (EVTX, Winlogbeat, `NXLog`, flat JSON) have one canonical name for one field;
+//! - **shapes**: how a record is recognised by the names in it, where its time stands, which fields tell its kind;
+//! - **kinds**: what is said about the discriminating fields, and the Sigma log sources that follow from it. The first
+//!   kind of the shape's group that holds is taken;
+//! - **fields**: what rules call a field and what the events of a kind call it;
+//! - **OCSF**: the class of a kind's events and where its fields go (see [`crate::ocsf`]).
+//!
+//! Invariants: [`Taxonomy::canonical`] of a path depends on nothing but the path, and applying it to its own result
+//! changes nothing that matters to a rule; kind 0 and shape 0 mean "unknown", and every rule applies to kind 0.
+
+mod file;
+mod load;
+mod names;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 
 use crate::fields::ShapeId;
+
+pub use load::TaxonomyError;
+use load::{Condition, Kind, Shape};
+use names::NameTable;
 
 /// A kind of event; an index into the taxonomy's kinds. 0 is a kind nobody knows: every rule applies to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
@@ -23,6 +45,7 @@ pub struct KindId(pub u16);
     serde::Serialize,
     serde::Deserialize,
 )]
+#[serde(deny_unknown_fields, default)]
 pub struct LogSource {
     /// `product`
     pub product: Option<String>,
@@ -32,102 +55,171 @@ pub struct LogSource {
     pub service: Option<String>,
 }
 
+impl LogSource {
+    /// Whether a rule that states `rule` is written for events of this log source: every component the rule states is
+    /// the same here, without regard to ASCII case.
+    pub fn satisfies(&self, rule: &Self) -> bool {
+        let same = |rule: &Option<String>, own: &Option<String>| match (rule, own) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(rule), Some(own)) => rule.eq_ignore_ascii_case(own),
+        };
+        same(&rule.product, &self.product)
+            && same(&rule.category, &self.category)
+            && same(&rule.service, &self.service)
+    }
+}
+
+/// Field names a rule may use, each with the canonical names that hold it.
+type FieldMap = HashMap<String, Vec<String>, foldhash::fast::FixedState>;
+
+/// The files of the embedded table, in the order in which shapes and kinds are tried.
+const FILES: &[(&str, &str)] = &[
+    (
+        "windows.toml",
+        include_str!("../content/taxonomy/windows.toml"),
+    ),
+    (
+        "windows_ecs.toml",
+        include_str!("../content/taxonomy/windows_ecs.toml"),
+    ),
+];
+
 /// See the module text.
 #[derive(Debug)]
-pub struct Taxonomy {}
+pub struct Taxonomy {
+    names: NameTable,
+    /// Canonical name to its bit; see [`Taxonomy::mark`].
+    marks: HashMap<String, u64, foldhash::fast::FixedState>,
+    /// Index 0 is the unknown shape.
+    shapes: Vec<Shape>,
+    /// Index 0 is the unknown kind.
+    kinds: Vec<Kind>,
+}
 
 impl Taxonomy {
     /// The table the binary ships.
     pub fn embedded() -> &'static Self {
-        static TABLE: Taxonomy = Taxonomy {};
+        static TABLE: LazyLock<Taxonomy> = LazyLock::new(|| {
+            Taxonomy::parse(FILES).expect("a test loads the same embedded files and finds no error")
+        });
         &TABLE
+    }
+
+    /// Reads a table from the texts of its files, each with a name for messages.
+    ///
+    /// The few strings that shapes hand out by reference are leaked: a table is read once and lives as long as the
+    /// process.
+    ///
+    /// # Errors
+    /// [`TaxonomyError`] with the file when a text is no TOML, has unknown members, or names something that is not
+    /// there.
+    pub fn parse(files: &[(&str, &str)]) -> Result<Self, TaxonomyError> {
+        load::load(files)
     }
 
     /// The canonical name of the value at `path` (JSON object keys from the root, arrays skipped): envelopes are
     /// stripped (`Event.EventData.Image` → `Image`, `winlog.event_data.Image` → `Image`), known members renamed
-    /// (`Event.System.Provider.#attributes.Name` → `Provider_Name`); anything else is the path joined by dots.
+    /// (`Event.System.Provider.#attributes.Name` → `Provider_Name`), spaces removed (`Threat Name` → `ThreatName`);
+    /// anything else is the path joined by dots. A key that itself contains dots counts as several.
     pub fn canonical(&self, path: &[&str]) -> String {
         match path {
-            ["Event", "System", "Provider", "#attributes", "Name"] => "Provider_Name".into(),
-            ["Event", "System", "EventID", "#text"] => "EventID".into(),
-            ["Event", "System", rest @ ..] => rest.join("."),
-            ["Event", "EventData", "Data", "#text"] => "Data".into(),
-            ["Event", "EventData", rest @ ..] => rest.join("."),
-            ["Event", "UserData", _, "Channel"] => "UserData.Channel".into(),
-            ["Event", "UserData", _, rest @ ..] if !rest.is_empty() => rest.join("."),
-            _ => path.join("."),
+            [key] => self.names.canonical(key).into_owned(),
+            keys => self.names.canonical(&keys.join(".")).into_owned(),
         }
     }
 
     /// The canonical name of a dotted name as a rule may write it.
     pub fn canonical_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
-        Cow::Borrowed(name)
+        self.names.canonical(name)
     }
 
     /// Bits that say "this path stands in the record"; [`Taxonomy::shape_of`] decides by them. 0 for most paths.
     pub fn mark(&self, path: &[&str]) -> u64 {
-        match path {
-            ["Event", "System"] => 1,
-            ["Channel"] => 2,
-            ["EventID"] => 4,
-            _ => 0,
-        }
+        self.mark_of_name(&self.canonical(path))
     }
 
-    /// The shape of a JSON record with these marks.
+    /// [`Taxonomy::mark`] of a canonical name.
+    pub fn mark_of_name(&self, canonical: &str) -> u64 {
+        self.marks.get(canonical).copied().unwrap_or(0)
+    }
+
+    /// The shape of a JSON record with these marks: the first of the table that asks for nothing else.
     pub fn shape_of(&self, marks: u64) -> ShapeId {
-        if marks & 1 != 0 || marks & 6 == 6 {
-            ShapeId(1)
-        } else {
-            ShapeId(0)
-        }
+        let found = self
+            .shapes
+            .iter()
+            .position(|shape| shape.when.iter().any(|all| marks & all == *all));
+        ShapeId(found.unwrap_or(0) as u16)
     }
 
     /// The shape called `name` (`zeek`, `auditd`, `cef`...), shape 0 when there is none.
     pub fn shape(&self, name: &str) -> ShapeId {
-        if name == "windows" {
-            ShapeId(1)
-        } else {
-            ShapeId(0)
-        }
+        ShapeId(self.shapes.iter().position(|s| s.name == name).unwrap_or(0) as u16)
+    }
+
+    /// The name of `shape`, `unknown` for shape 0.
+    pub fn shape_name(&self, shape: ShapeId) -> &str {
+        self.shapes
+            .get(usize::from(shape.0))
+            .map_or("unknown", |s| &s.name)
+    }
+
+    /// Number of shapes, the unknown one included.
+    pub fn shape_count(&self) -> usize {
+        self.shapes.len()
     }
 
     /// The canonical names of the fields on which the kind of a record of `shape` depends, at most 8.
     pub fn discriminators(&self, shape: ShapeId) -> &[&str] {
-        if shape.0 == 1 {
-            &["Channel", "EventID", "Provider_Name"]
-        } else {
-            &[]
-        }
+        self.shapes
+            .get(usize::from(shape.0))
+            .map_or(&[], |s| &s.discriminators)
     }
 
     /// The kind of a record of `shape` by its discriminators, in their order; `None` where the field is absent.
+    ///
+    /// Of a field with several values the first with a text counts (see [`crate::json_slow::kind_of_event`]).
     pub fn kind(&self, shape: ShapeId, values: &[Option<&str>]) -> KindId {
-        match (shape.0, values) {
-            (1, [Some("Microsoft-Windows-Sysmon/Operational"), Some("1"), ..]) => KindId(1),
-            (1, [Some("Microsoft-Windows-Sysmon/Operational"), ..]) => KindId(2),
-            _ => KindId(0),
-        }
+        let Some(shape) = self.shapes.get(usize::from(shape.0)) else {
+            return KindId::default();
+        };
+        let values = shape.complete(values);
+        shape
+            .kinds
+            .iter()
+            .copied()
+            .find(|id| {
+                let kind = &self.kinds[usize::from(id.0)];
+                kind.when.iter().all(|c| shape.holds(c, &values))
+            })
+            .unwrap_or_default()
     }
 
     /// Number of kinds, the unknown one included.
     pub fn kind_count(&self) -> usize {
-        3
+        self.kinds.len()
     }
 
-    /// Whether a rule with `source` is written for events of `kind`.
+    /// The name of `kind`, such as `sysmon.process_creation`; `unknown` for kind 0.
+    pub fn kind_name(&self, kind: KindId) -> &str {
+        self.kinds
+            .get(usize::from(kind.0))
+            .map_or("unknown", |k| &k.name)
+    }
+
+    /// The log sources of `kind`; empty for kind 0.
+    pub fn log_sources(&self, kind: KindId) -> &[LogSource] {
+        self.kinds
+            .get(usize::from(kind.0))
+            .map_or(&[], |k| &k.sources)
+    }
+
+    /// Whether a rule with `source` is written for events of `kind`: some log source of the kind satisfies every
+    /// component that the rule states.
     pub fn applies(&self, kind: KindId, source: &LogSource) -> bool {
-        let is = |have: &Option<String>, want: &str| have.as_deref().is_none_or(|h| h == want);
-        match kind.0 {
-            1 => {
-                is(&source.product, "windows")
-                    && (is(&source.category, "process_creation") && is(&source.service, "sysmon"))
-            }
-            2 => {
-                is(&source.product, "windows")
-                    && source.category.is_none()
-                    && is(&source.service, "sysmon")
-            }
+        match self.kinds.get(usize::from(kind.0)) {
+            Some(k) if kind.0 != 0 => k.sources.iter().any(|own| own.satisfies(source)),
             _ => true,
         }
     }
@@ -135,17 +227,66 @@ impl Taxonomy {
     /// The canonical names under which events of `kind` hold what a rule calls `field`: usually one, the same. Several
     /// mean "any of them".
     pub fn sources<'a>(&'a self, kind: KindId, field: &'a str) -> Vec<Cow<'a, str>> {
-        let _ = kind;
-        vec![self.canonical_name(field)]
+        let name = self.names.canonical(field);
+        let mapped = self
+            .kinds
+            .get(usize::from(kind.0))
+            .and_then(|k| k.fields.get(name.as_ref()));
+        match mapped {
+            Some(names) => names.iter().map(|n| Cow::Borrowed(n.as_str())).collect(),
+            None => vec![name],
+        }
+    }
+
+    /// All canonical names that some kind of event uses for what a rule calls `field`: the name itself first, then what
+    /// [`Taxonomy::sources`] says of each kind, without repeats.
+    pub fn all_sources<'a>(&'a self, field: &'a str) -> Vec<Cow<'a, str>> {
+        let name = self.names.canonical(field);
+        let mapped = self.kinds.iter().filter_map(|kind| kind.fields.get(name.as_ref()));
+        let mut all: Vec<Cow<'a, str>> = mapped.flatten().map(|n| Cow::Borrowed(n.as_str())).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.retain(|n| *n != name);
+        all.insert(0, name);
+        all
     }
 
     /// The canonical names of the fields that may hold the event time of records of `shape`, best first.
     pub fn time_fields(&self, shape: ShapeId) -> &[&str] {
-        let _ = shape;
-        &[
-            "TimeCreated.#attributes.SystemTime",
-            "@timestamp",
-            "UtcTime",
-        ]
+        self.shapes
+            .get(usize::from(shape.0))
+            .map_or(&[], |s| &s.time)
     }
 }
+
+impl Shape {
+    /// The values by which conditions are decided: absent and empty ones replaced by the field's fallback, then by the
+    /// group's default.
+    fn complete<'a>(&'a self, values: &[Option<&'a str>]) -> Vec<Option<&'a str>> {
+        let value = |i: usize| values.get(i).copied().flatten().filter(|v| !v.is_empty());
+        let mut complete: Vec<_> = (0..self.discriminators.len()).map(value).collect();
+        for &(field, other) in &self.fallback {
+            complete[field] = complete[field].or(complete[other]);
+        }
+        for default in &self.defaults {
+            if complete[default.field].is_none() {
+                complete[default.field] = complete[default.from].and_then(|v| default.get(v));
+            }
+        }
+        complete
+    }
+
+    /// Whether `condition` holds for completed `values`. A condition on a field this shape does not have holds only if
+    /// the field must be absent.
+    fn holds(&self, condition: &Condition, values: &[Option<&str>]) -> bool {
+        let value = self
+            .discriminators
+            .iter()
+            .position(|d| *d == condition.field)
+            .and_then(|i| values[i]);
+        condition.tests.iter().any(|t| t.holds(value))
+    }
+}
+
+#[cfg(test)]
+mod tests;

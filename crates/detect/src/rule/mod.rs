@@ -2,6 +2,7 @@
 //!
 //! Everything else — the fast engine, the reference evaluator, packs, explanations — starts from these types.
 
+mod literals;
 pub mod load;
 pub mod pcre;
 pub mod time;
@@ -200,4 +201,23 @@ pub enum TimePart {
     Month,
     /// the year
     Year,
+}
+
+/// Largest compiled form of a rule's regular expression, in bytes.
+const REGEX_BYTES: usize = 4 << 20;
+
+/// Compiles a rule's regular expression within bounds.
+///
+/// # Errors
+/// The expression is not valid, uses what linear-time matching cannot offer (look-around, back-references), or grows
+/// beyond the limit.
+pub fn compile_regex(pattern: &str) -> Result<regex::bytes::Regex, regex::Error> {
+    regex::bytes::RegexBuilder::new(pattern).size_limit(REGEX_BYTES).dfa_size_limit(1 << 20).build()
+}
+
+/// Literals of which at least one stands (apart from ASCII case) in every text that `pattern` matches; `None` when there
+/// are none that help. Each is at least four bytes long.
+pub fn required_literals(pattern: &str) -> Option<Vec<Vec<u8>>> {
+    let hir = regex_syntax::Parser::new().parse(pattern).ok()?;
+    literals::required(&hir)
 }

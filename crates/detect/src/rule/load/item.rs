@@ -432,6 +432,7 @@ fn time_part(value: &SigmaValue, part: TimePart) -> Result<Test, String> {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one of several encodings, others of which can fail")]
 fn base64(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     Ok(vec![STANDARD.encode(bytes).into_bytes()])
 }

@@ -1,0 +1,316 @@
+//! Whether a condition holds for an event, exactly.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::{Timestamp, tz::TimeZone};
+use khien_event::fields::Kind;
+use memchr::memmem;
+
+use super::plan::{Check, Group, ItemNode, Node, Shape, Target, Token};
+use super::values::{Slot, Source, ValueRef, Values};
+use crate::rule::{Case, Compare, Link, TextOp, TimePart};
+use crate::text::number;
+
+/// The event under evaluation.
+pub(super) struct Evaluation<'a> {
+    pub(super) source: Source<'a>,
+    pub(super) values: &'a mut Values,
+    /// All values of the event, for keywords; see [`Everything`].
+    pub(super) everything: &'a mut dyn Everything,
+}
+
+/// The texts of all values of an event, for keyword items. Fetched only when a keyword item is evaluated.
+pub(super) trait Everything {
+    /// Calls `test` with every text, plain and folded, until it says yes. Returns whether it did.
+    fn any(&mut self, test: &mut dyn FnMut(Texts<'_>) -> bool) -> bool;
+}
+
+/// A text in both spellings.
+#[derive(Clone, Copy)]
+pub(super) struct Texts<'a> {
+    pub(super) plain: &'a [u8],
+    pub(super) folded: &'a [u8],
+}
+
+impl<'a> Texts<'a> {
+    fn of(self, case: Case) -> &'a [u8] {
+        match case {
+            Case::Fold => self.folded,
+            Case::Exact => self.plain,
+        }
+    }
+}
+
+impl Evaluation<'_> {
+    /// Whether `node` holds.
+    pub(super) fn holds(&mut self, node: &Node) -> bool {
+        match node {
+            Node::Const(value) => *value,
+            Node::And(list) => list.iter().all(|n| self.holds(n)),
+            Node::Or(list) => list.iter().any(|n| self.holds(n)),
+            Node::Not(inner) => !self.holds(inner),
+            Node::AtLeast(count, list) => {
+                let mut open = *count;
+                list.iter().any(|n| {
+                    open -= u32::from(self.holds(n));
+                    open == 0
+                })
+            }
+            Node::Item(item) => self.item_holds(item),
+        }
+    }
+
+    fn item_holds(&mut self, item: &ItemNode) -> bool {
+        if let Some(group) = &item.group
+            && self.group_holds(&item.target, group)
+        {
+            return true;
+        }
+        match item.link {
+            Link::Any => item.tests.iter().any(|c| self.check_holds(&item.target, c)),
+            Link::All => item.tests.iter().all(|c| self.check_holds(&item.target, c)),
+        }
+    }
+
+    fn group_holds(&mut self, target: &Target, group: &Group) -> bool {
+        let found = |folded: &[u8]| group.equal.contains(folded) || group.search().is_some_and(|s| s.is_match(folded));
+        match target {
+            Target::Everywhere => self.everything.any(&mut |texts| found(texts.folded)),
+            Target::Slots(slots) => self.any_value(slots, |eval, value| eval.values.folded(value, eval.source).is_some_and(found)),
+        }
+    }
+
+    /// Whether `test` holds for some value of `slots`.
+    fn any_value(&mut self, slots: &[Slot], mut test: impl FnMut(&mut Self, ValueRef) -> bool) -> bool {
+        for &slot in slots {
+            let mut at = self.values.first(slot);
+            while let Some(value) = at {
+                if test(self, value) {
+                    return true;
+                }
+                at = self.values.next(value);
+            }
+        }
+        false
+    }
+
+    fn check_holds(&mut self, target: &Target, check: &Check) -> bool {
+        let slots = match target {
+            Target::Slots(slots) => slots,
+            Target::Everywhere => return self.everything.any(&mut |texts| text_check_holds(check, texts)),
+        };
+        match check {
+            Check::Null => {
+                let absent = slots.iter().all(|&s| self.values.first(s).is_none());
+                absent || self.any_value(slots, |eval, value| eval.values.kind(value) == Kind::Null)
+            }
+            Check::Exists(wanted) => slots.iter().any(|&s| self.values.first(s).is_some()) == *wanted,
+            Check::FieldRef { slots: others, op, case } => {
+                self.any_value(slots, |eval, value| eval.relates(value, others, *op, *case))
+            }
+            _ => self.any_value(slots, |eval, value| eval.value_holds(value, check)),
+        }
+    }
+
+    fn value_holds(&mut self, value: ValueRef, check: &Check) -> bool {
+        let text = match check {
+            Check::Text { case: Case::Fold, .. } | Check::Glob { case: Case::Fold, .. } => self.values.folded(value, self.source),
+            _ => self.values.text(value, self.source),
+        };
+        text.is_some_and(|t| text_check_holds(check, Texts { plain: t, folded: t }))
+    }
+
+    /// Whether the text of `value` relates to some text of `others`.
+    fn relates(&mut self, value: ValueRef, others: &[Slot], op: TextOp, case: Case) -> bool {
+        let Some(left) = self.text_in(value, case) else { return false };
+        self.any_value(others, |eval, other| {
+            let Some(right) = eval.text_in(other, case) else { return false };
+            match op {
+                TextOp::Equals => left == right,
+                TextOp::Contains => memmem::find(&left, &right).is_some(),
+                TextOp::StartsWith => left.starts_with(&right),
+                TextOp::EndsWith => left.ends_with(&right),
+            }
+        })
+    }
+
+    fn text_in(&mut self, value: ValueRef, case: Case) -> Option<Vec<u8>> {
+        match case {
+            Case::Fold => self.values.folded(value, self.source),
+            Case::Exact => self.values.text(value, self.source),
+        }
+        .map(<[u8]>::to_vec)
+    }
+
+    /// Collects into `out` the items that make `node` hold, given that it does: `(field, values)`.
+    pub(super) fn matched<'n>(&mut self, node: &'n Node, out: &mut Vec<(&'n str, Vec<ValueRef>)>) {
+        match node {
+            Node::Const(_) | Node::Not(_) => {}
+            Node::And(list) => list.iter().for_each(|n| self.matched(n, out)),
+            Node::Or(list) | Node::AtLeast(_, list) => {
+                for child in list {
+                    if self.holds(child) {
+                        self.matched(child, out);
+                    }
+                }
+            }
+            Node::Item(item) => {
+                let values = self.matching_values(item);
+                out.push((&item.field, values));
+            }
+        }
+    }
+
+    /// The values for which some test of `item` holds.
+    fn matching_values(&mut self, item: &ItemNode) -> Vec<ValueRef> {
+        let Target::Slots(slots) = &item.target else { return Vec::new() };
+        let mut found = Vec::new();
+        self.any_value(slots, |eval, value| {
+            let by_group = item.group.as_ref().is_some_and(|group| {
+                eval.values.folded(value, eval.source).is_some_and(|t| group.equal.contains(t) || group.search().is_some_and(|s| s.is_match(t)))
+            });
+            if by_group || item.tests.iter().any(|c| eval.one_value_holds(value, c)) {
+                found.push(value);
+            }
+            false
+        });
+        found
+    }
+
+    fn one_value_holds(&mut self, value: ValueRef, check: &Check) -> bool {
+        match check {
+            Check::Null => self.values.kind(value) == Kind::Null,
+            Check::Exists(wanted) => *wanted,
+            Check::FieldRef { slots, op, case } => self.relates(value, slots, *op, *case),
+            _ => self.value_holds(value, check),
+        }
+    }
+}
+
+/// Whether `check`, which concerns text alone, holds for a text.
+pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
+    match check {
+        Check::Text { shape, literal, case } => {
+            let text = texts.of(*case);
+            match shape {
+                Shape::Equals => *text == **literal,
+                Shape::Contains => memmem::find(text, literal).is_some(),
+                Shape::StartsWith => text.starts_with(literal),
+                Shape::EndsWith => text.ends_with(literal),
+            }
+        }
+        Check::Glob { tokens, case } => glob_holds(tokens, texts.of(*case)),
+        Check::Regex(regex) => regex.get().is_some_and(|r| r.is_match(texts.plain)),
+        Check::Cidr(net) => address(texts.plain).is_some_and(|a| in_network(net, a)),
+        Check::Number(compare, wanted) => as_number(texts.plain).is_some_and(|have| compares(have, *compare, *wanted)),
+        Check::Bool(wanted) => texts.plain.eq_ignore_ascii_case(if *wanted { b"true" } else { b"false" }),
+        Check::TimePart(part, wanted) => time_part(texts.plain, *part) == Some(*wanted),
+        Check::Null | Check::Exists(_) | Check::FieldRef { .. } => false,
+    }
+}
+
+fn as_number(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok().and_then(number)
+}
+
+fn compares(have: f64, compare: Compare, wanted: f64) -> bool {
+    match compare {
+        Compare::Gt => have > wanted,
+        Compare::Gte => have >= wanted,
+        Compare::Lt => have < wanted,
+        Compare::Lte => have <= wanted,
+        #[expect(clippy::float_cmp, reason = "a rule's number means exactly that number")]
+        Compare::Eq => have == wanted,
+    }
+}
+
+fn address(text: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Whether `address` is in `net`; an IPv4 address written as IPv6 (`::ffff:192.0.2.1`) counts as IPv4.
+fn in_network(net: &IpNet, address: IpAddr) -> bool {
+    net.contains(&address) || matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some_and(|v4| net.contains(&IpAddr::V4(v4))))
+}
+
+fn time_part(text: &[u8], part: TimePart) -> Option<i64> {
+    let ns = khien_event::time::parse(std::str::from_utf8(text).ok()?)?;
+    let time = Timestamp::from_nanosecond(i128::from(ns)).ok()?.to_zoned(TimeZone::UTC);
+    Some(match part {
+        TimePart::Minute => time.minute().into(),
+        TimePart::Hour => time.hour().into(),
+        TimePart::Day => time.day().into(),
+        TimePart::Week => time.date().iso_week_date().week().into(),
+        TimePart::Month => time.month().into(),
+        TimePart::Year => time.year().into(),
+    })
+}
+
+/// Whether all of `text` matches `tokens`. Linear in practice: after a `*` only the last one is tried again.
+fn glob_holds(tokens: &[Token], text: &[u8]) -> bool {
+    let (mut token, mut at) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        let step = match tokens.get(token) {
+            None if at == text.len() => return true,
+            None => None,
+            Some(Token::Any) => {
+                token += 1;
+                retry = Some((token, at));
+                continue;
+            }
+            Some(Token::One) => char_len(text, at),
+            Some(Token::Literal(literal)) => text[at..].starts_with(literal).then_some(literal.len()),
+        };
+        if let Some(len) = step {
+            token += 1;
+            at += len;
+            continue;
+        }
+        let Some((from, start)) = retry else { return false };
+        let Some(len) = char_len(text, start) else { return false };
+        retry = Some((from, start + len));
+        (token, at) = (from, start + len);
+    }
+}
+
+/// Bytes of the character at `at`, `None` at the end.
+fn char_len(text: &[u8], at: usize) -> Option<usize> {
+    let len = match *text.get(at)? {
+        0xF0.. => 4,
+        0xE0.. => 3,
+        0xC0.. => 2,
+        _ => 1,
+    };
+    Some(len.min(text.len() - at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn glob(pattern: &str, text: &str) -> bool {
+        let mut tokens = Vec::new();
+        for c in pattern.chars() {
+            tokens.push(match c {
+                '*' => Token::Any,
+                '?' => Token::One,
+                c => Token::Literal(c.to_string().into_bytes().into()),
+            });
+        }
+        glob_holds(&tokens, text.as_bytes())
+    }
+
+    #[test]
+    fn globs_follow_their_wildcards() {
+        assert!(glob("a*c?e", "abbbcde"));
+        assert!(glob("*a*b*", "xxaxxbxx"));
+        assert!(!glob("a*c?e", "abbbcdf"));
+        assert!(glob("?", "đ"));
+        assert!(!glob("??", "đ"));
+        assert!(glob("**", ""));
+        assert!(!glob("a?", "a"));
+        assert!(glob("*aab", "aaaaab"));
+    }
+}

@@ -1,0 +1,358 @@
+//! All rules on every event.
+//!
+//! A [`Detector`] holds the rules; every thread has a [`Worker`] on it. For each event the worker
+//!
+//! 1. finds the **route**: the kind of event and what its discriminating fields (channel, event id) already decide. A
+//!    route knows the rules that can still hold and the fields they look at; it is built when its first event arrives;
+//! 2. looks for **signs** in the raw values of those fields ([`filter`]). A sign is a piece of text that must show
+//!    before a rule can hold ([`witness`]); most events show none and are done;
+//! 3. **evaluates** the few rules whose sign shows, exactly ([`eval`]), on text unescaped and folded on demand.
+//!
+//! Steps 1 and 2 may let too much through, never too little; step 3 alone decides. What is learned along the way (which
+//! signs are rare) changes the speed and never the findings.
+
+mod eval;
+mod filter;
+mod keywords;
+mod plan;
+mod report;
+mod route;
+mod values;
+mod witness;
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use khien_event::decode::{Decode, Decoded, Malformed};
+use khien_event::fields::{Field, Fields, Kind, ShapeId};
+use khien_event::names::{FieldId, Names};
+use khien_event::taxonomy::{KindId, Taxonomy};
+
+use crate::finding::{Finding, Head, Source as FoundBy};
+use crate::rule::{Expr, Rule};
+use eval::Evaluation;
+use keywords::AllTexts;
+use route::{DISCRIMINATORS, KindPlan, Route, RouteKey};
+use values::{Source, Values};
+
+/// Rules made ready for every thread. See the module text.
+pub struct Detector {
+    rules: Vec<Rule>,
+    heads: Vec<Head>,
+    bodies: Vec<Body>,
+    names: Arc<Names>,
+    taxonomy: &'static Taxonomy,
+}
+
+/// A condition and the rules that have it; copies of a rule under other ids cost nothing.
+struct Body {
+    /// Indices into `Detector::rules`; the first one's log source and condition stand for all.
+    rules: Vec<u32>,
+}
+
+impl Detector {
+    /// Makes `rules` ready. Their order has no influence on findings: they are sorted by id and origin.
+    ///
+    /// `fields` are further fields that the caller wants by name (group-by fields of correlations).
+    pub fn new(mut rules: Vec<Rule>, fields: &[String], taxonomy: &'static Taxonomy) -> Self {
+        rules.sort_by(|a, b| (&a.id, &a.origin.file, a.origin.line).cmp(&(&b.id, &b.origin.file, b.origin.line)));
+        let mut names = Names::new();
+        name_fields(&rules, fields, taxonomy, &mut names);
+        let bodies = bodies(&rules);
+        let heads = rules.iter().map(head).collect();
+        Self { rules, heads, bodies, names: Arc::new(names), taxonomy }
+    }
+
+    /// The rules in the order in which findings of one event are reported.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// What findings of the rule at `index` say about it.
+    pub fn head(&self, index: usize) -> &Head {
+        &self.heads[index]
+    }
+
+    /// The field names that decoders must hand out.
+    pub fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+}
+
+fn head(rule: &Rule) -> Head {
+    Head {
+        id: rule.id.clone(),
+        title: rule.title.clone(),
+        level: rule.level,
+        tags: rule.tags.clone(),
+        author: rule.author.clone(),
+        source: FoundBy::Rule,
+    }
+}
+
+/// Groups rules whose log source and condition are the same.
+fn bodies(rules: &[Rule]) -> Vec<Body> {
+    let mut index: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut list: Vec<Body> = Vec::new();
+    for (i, rule) in rules.iter().enumerate() {
+        let text = postcard::to_stdvec(&(&rule.logsource, &rule.condition)).expect("a rule can be written to memory");
+        let at = *index.entry(text).or_insert_with(|| {
+            list.push(Body { rules: Vec::new() });
+            list.len() - 1
+        });
+        list[at].rules.push(i as u32);
+    }
+    list
+}
+
+/// Names every field that rules, routing and output ask for.
+fn name_fields(rules: &[Rule], fields: &[String], taxonomy: &Taxonomy, names: &mut Names) {
+    let mut asked: Vec<&str> = fields.iter().map(String::as_str).collect();
+    for rule in rules {
+        fields_of(&rule.condition, &mut asked);
+    }
+    asked.sort_unstable();
+    asked.dedup();
+    for field in asked {
+        for source in taxonomy.all_sources(field) {
+            names.add(&source);
+        }
+    }
+    for shape in 0..taxonomy.shape_count() {
+        let shape = ShapeId(shape as u16);
+        for name in taxonomy.discriminators(shape).iter().chain(taxonomy.time_fields(shape)) {
+            names.add(name);
+        }
+    }
+}
+
+/// Appends the fields that `expr` looks at.
+pub(crate) fn fields_of<'a>(expr: &'a Expr, out: &mut Vec<&'a str>) {
+    match expr {
+        Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => list.iter().for_each(|e| fields_of(e, out)),
+        Expr::Not(inner) | Expr::Named(_, inner) => fields_of(inner, out),
+        Expr::Item(item) => {
+            out.extend(item.field.as_deref());
+            out.extend(item.tests.iter().filter_map(|t| match t {
+                crate::rule::Test::FieldRef(field, ..) => Some(field.as_str()),
+                _ => None,
+            }));
+        }
+    }
+}
+
+/// One thread's state. Learns from the events it sees; its findings depend on nothing but the event.
+pub struct Worker {
+    detector: Arc<Detector>,
+    fields: Fields,
+    kinds: HashMap<(KindId, ShapeId), KindPlan>,
+    routes: Vec<Route>,
+    route_of: HashMap<RouteKey, usize>,
+    /// Routes by the raw bytes of shape, encoding and discriminators.
+    memo: HashMap<Box<[u8]>, usize, foldhash::fast::FixedState>,
+    discriminators: Vec<Vec<FieldId>>,
+    times: Vec<Vec<FieldId>>,
+    key: Vec<u8>,
+    values: Values,
+    texts: AllTexts,
+    candidates: Vec<u32>,
+    spelling: Vec<u8>,
+    report: report::Report,
+    /// Counts for benchmarks and statistics.
+    pub counts: Counts,
+}
+
+/// What a worker did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events looked at.
+    pub events: u64,
+    /// Rules (bodies) evaluated exactly.
+    pub evaluated: u64,
+    /// Rules (bodies) that held.
+    pub held: u64,
+}
+
+/// Most entries of the routing memo; hostile discriminators empty it, which costs time only.
+const MEMO: usize = 8_192;
+
+impl Worker {
+    /// A worker on `detector`.
+    pub fn new(detector: Arc<Detector>) -> Self {
+        let names = detector.names.clone();
+        let taxonomy = detector.taxonomy;
+        let ids = |list: &[&str]| list.iter().map(|n| names.get(n)).collect::<Vec<_>>();
+        let shapes = (0..taxonomy.shape_count()).map(|s| ShapeId(s as u16));
+        Self {
+            fields: Fields::new(names.clone()),
+            kinds: HashMap::new(),
+            routes: Vec::new(),
+            route_of: HashMap::new(),
+            memo: HashMap::default(),
+            discriminators: shapes.clone().map(|s| ids(taxonomy.discriminators(s))).collect(),
+            times: shapes.map(|s| ids(taxonomy.time_fields(s))).collect(),
+            key: Vec::new(),
+            values: Values::default(),
+            texts: AllTexts::new(names.clone(), taxonomy),
+            candidates: Vec::new(),
+            spelling: Vec::new(),
+            report: report::Report::default(),
+            counts: Counts::default(),
+            detector,
+        }
+    }
+
+    /// Decodes one record with `decoder` and hands its findings to `found`, in the order of the rules.
+    ///
+    /// # Errors
+    /// What the decoder says about a record it cannot read.
+    pub fn record(
+        &mut self,
+        decoder: &mut dyn Decode,
+        record: &[u8],
+        position: u64,
+        found: &mut dyn FnMut(usize, &Finding<'_>),
+    ) -> Result<Decoded, Malformed> {
+        self.fields.clear();
+        let decoded = decoder.decode(record, &mut self.fields)?;
+        if decoded == Decoded::Event {
+            self.detect(record, position, found);
+        }
+        Ok(decoded)
+    }
+
+    /// The fields of the event handled last.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    fn detect(&mut self, raw: &[u8], position: u64, found: &mut dyn FnMut(usize, &Finding<'_>)) {
+        self.counts.events += 1;
+        let index = self.route(raw);
+        let Some(route) = self.routes.get_mut(index) else { return };
+        self.values.clear(route.slot_count());
+        self.texts.forget();
+        let source = Source { raw, fields: &self.fields };
+        route.candidates(source, &mut self.values, &mut self.spelling, &mut self.candidates);
+        if !self.candidates.is_empty() {
+            self.evaluate(index, raw, position, found);
+        }
+        self.relearn(index);
+    }
+
+    /// Evaluates the candidates and reports those that hold.
+    fn evaluate(&mut self, index: usize, raw: &[u8], position: u64, found: &mut dyn FnMut(usize, &Finding<'_>)) {
+        let Self { detector, routes, fields, values, texts, candidates, report, counts, .. } = self;
+        let route = &routes[index];
+        let source = Source { raw, fields };
+        let mut everything = texts.of(source);
+        let mut evaluation = Evaluation { source, values, everything: &mut everything };
+        counts.evaluated += candidates.len() as u64;
+        candidates.retain(|&body| evaluation.holds(route.condition(body)));
+        counts.held += candidates.len() as u64;
+        if candidates.is_empty() {
+            return;
+        }
+        let mut rules: Vec<(u32, u32)> = Vec::new();
+        for &body in candidates.iter() {
+            let all = &detector.bodies[route.body(body)].rules;
+            rules.extend(all.iter().map(|&rule| (rule, body)));
+        }
+        rules.sort_unstable();
+        let time_ns = event_time(fields, raw, &self.times[usize::from(fields.shape.0)]);
+        for (rule, body) in rules {
+            report.fill(&mut evaluation, route.condition(body));
+            let matched = report.matched();
+            let finding = Finding {
+                head: &detector.heads[rule as usize],
+                time_ns,
+                position,
+                matched: &matched,
+                raw,
+                kind: route.kind,
+                evidence: &[],
+            };
+            found(rule as usize, &finding);
+        }
+    }
+
+    /// Improves the choice of signs once in a while.
+    fn relearn(&mut self, index: usize) {
+        if self.routes[index].wants_relearning() {
+            self.routes[index].relearn();
+        }
+    }
+
+    /// The route of the event in `fields`.
+    fn route(&mut self, raw: &[u8]) -> usize {
+        let Self { fields, discriminators, key, memo, .. } = self;
+        let ids = &discriminators[usize::from(fields.shape.0)];
+        let mut found: [Option<Field>; DISCRIMINATORS] = [None; DISCRIMINATORS];
+        let mut repeated = false;
+        for field in fields.list() {
+            if let Some(at) = ids.iter().position(|&id| id == field.name) {
+                repeated |= found[at].is_some();
+                found[at] = Some(*field);
+            }
+        }
+        let found = &found[..ids.len()];
+        key.clear();
+        key.extend_from_slice(&fields.shape.0.to_le_bytes());
+        key.extend_from_slice(&[fields.encoding as u8, u8::from(repeated)]);
+        for field in found {
+            key.push(field.map_or(0xFE, |f| f.kind as u8));
+            key.extend_from_slice(field.as_ref().map_or(&[], |f| fields.bytes(raw, f)));
+            key.push(0xFF);
+        }
+        if let Some(&index) = memo.get(&key[..]) {
+            return index;
+        }
+        let known: Vec<_> = found.iter().map(|f| f.as_ref().map(|f| text_of(fields, raw, f))).collect();
+        self.new_route(repeated, &known)
+    }
+
+    /// The route for discriminating fields that have not been seen before.
+    #[cold]
+    fn new_route(&mut self, repeated: bool, known: &[Option<Option<String>>]) -> usize {
+        let Self { detector, fields, kinds, .. } = self;
+        let names = detector.taxonomy.discriminators(fields.shape);
+        let texts: Vec<Option<&str>> = known.iter().map(|k| k.as_ref().and_then(|t| t.as_deref())).collect();
+        let kind = detector.taxonomy.kind(fields.shape, &texts);
+        let plan = kinds.entry((kind, fields.shape)).or_insert_with(|| KindPlan::new(detector, &detector.bodies, kind, names));
+        let outcomes = (!repeated).then(|| plan.outcomes(known));
+        let key = RouteKey { kind, shape: fields.shape, encoding: fields.encoding, outcomes };
+        let routes = &mut self.routes;
+        let index = *self.route_of.entry(key).or_insert_with_key(|key| {
+            routes.push(Route::new(detector, plan, key));
+            routes.len() - 1
+        });
+        if self.memo.len() >= MEMO {
+            self.memo.clear();
+        }
+        self.memo.insert(self.key[..].into(), index);
+        index
+    }
+}
+
+/// The text of a field, `None` when it has none.
+fn text_of(fields: &Fields, raw: &[u8], field: &Field) -> Option<String> {
+    let bytes = fields.bytes(raw, field);
+    match field.kind {
+        Kind::Null | Kind::Object | Kind::EmptyArray => None,
+        Kind::Escaped => {
+            let mut text = Vec::with_capacity(bytes.len());
+            khien_event::json::unescape_into(bytes, &mut text);
+            Some(String::from_utf8_lossy(&text).into_owned())
+        }
+        Kind::Text | Kind::Number | Kind::True | Kind::False => Some(String::from_utf8_lossy(bytes).into_owned()),
+    }
+}
+
+/// The time of the event: what its decoder found, or the first of `ids` that holds a time.
+fn event_time(fields: &Fields, raw: &[u8], ids: &[FieldId]) -> Option<i64> {
+    let of = |id: &FieldId| {
+        let field = fields.list().iter().find(|f| f.name == *id)?;
+        khien_event::time::parse(&text_of(fields, raw, field)?)
+    };
+    fields.time_ns.or_else(|| ids.iter().find_map(of))
+}

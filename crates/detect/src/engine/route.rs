@@ -1,0 +1,504 @@
+//! The rules that can still hold for one kind of event, and where to look for their signs.
+
+use hashbrown::HashMap;
+use khien_event::fields::{Encoding, Field, Kind, ShapeId};
+use khien_event::json::unescape_into;
+use khien_event::names::FieldId;
+use khien_event::taxonomy::KindId;
+
+use super::eval::{Texts, text_check_holds};
+use super::filter::{Filter, gram};
+use super::plan::{Check, ItemNode, Lowering, Node, Target, lower};
+use super::values::{Slot, Source, Values};
+use super::witness::{Frequencies, GRAM, Place, Sign, integer_digits, soft, witness};
+use super::{Body, Detector};
+use crate::rule::{Expr, Item, Link};
+use crate::text::{fold, number};
+
+/// Most fields on which the kind of an event may depend.
+pub(super) const DISCRIMINATORS: usize = 8;
+
+/// What decides which rules can hold: the kind, how text is written, and the outcomes of all items that look only at
+/// discriminating fields (`None` when a field stands twice and nothing may be folded away).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct RouteKey {
+    pub(super) kind: KindId,
+    pub(super) shape: ShapeId,
+    pub(super) encoding: Encoding,
+    pub(super) outcomes: Option<Vec<bool>>,
+}
+
+/// The rules for a kind of event, and their items that look only at discriminating fields.
+pub(super) struct KindPlan {
+    bodies: Vec<u32>,
+    items: Vec<KnownItem>,
+}
+
+/// An item on a discriminating field.
+struct KnownItem {
+    body: u32,
+    /// Which item of its rule it is, in order of appearance.
+    ordinal: u32,
+    discriminator: usize,
+    item: ItemNode,
+}
+
+/// The texts of the discriminating fields of one event; the outer option is `None` where the field is absent.
+pub(super) type Known = [Option<Option<String>>];
+
+impl KindPlan {
+    /// The rules of `detector` for events of `kind`, whose discriminating fields are `names`.
+    pub(super) fn new(detector: &Detector, bodies: &[Body], kind: KindId, names: &[&str]) -> Self {
+        let mut plan = Self { bodies: Vec::new(), items: Vec::new() };
+        for (index, body) in bodies.iter().enumerate() {
+            let rule = &detector.rules[body.rules[0] as usize];
+            if !detector.taxonomy.applies(kind, &rule.logsource) {
+                continue;
+            }
+            plan.bodies.push(index as u32);
+            let mut collector = Collector { detector, kind, names, body: index as u32, ordinal: 0, items: &mut plan.items };
+            collector.walk(&rule.condition);
+        }
+        plan
+    }
+
+    /// What the discriminating fields decide.
+    pub(super) fn outcomes(&self, known: &Known) -> Vec<bool> {
+        self.items.iter().map(|k| decided(&k.item, known[k.discriminator].as_ref())).collect()
+    }
+}
+
+struct Collector<'a> {
+    detector: &'a Detector,
+    kind: KindId,
+    names: &'a [&'a str],
+    body: u32,
+    ordinal: u32,
+    items: &'a mut Vec<KnownItem>,
+}
+
+impl Collector<'_> {
+    fn walk(&mut self, expr: &Expr) {
+        match expr {
+            Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => list.iter().for_each(|e| self.walk(e)),
+            Expr::Not(inner) | Expr::Named(_, inner) => self.walk(inner),
+            Expr::Item(item) => {
+                self.item(item);
+                self.ordinal += 1;
+            }
+        }
+    }
+
+    fn item(&mut self, item: &Item) {
+        let Some(field) = &item.field else { return };
+        let compares_fields = item.tests.iter().any(|t| matches!(t, crate::rule::Test::FieldRef(..)));
+        let sources = self.detector.taxonomy.sources(self.kind, field);
+        let [source] = &sources[..] else { return };
+        let Some(discriminator) = self.names.iter().position(|n| n == source) else { return };
+        if !compares_fields {
+            let node = lower(&Expr::Item(item.clone()), &mut NoRoute);
+            if let Node::Item(lowered) = node {
+                self.items.push(KnownItem { body: self.body, ordinal: self.ordinal, discriminator, item: *lowered });
+            }
+        }
+    }
+}
+
+/// Lowers items whose slots do not matter.
+struct NoRoute;
+
+impl Lowering for NoRoute {
+    fn slots(&mut self, _: &str) -> Vec<Slot> {
+        Vec::new()
+    }
+
+    fn known(&mut self, _: &Item) -> Option<bool> {
+        None
+    }
+}
+
+/// The outcome of an item on a discriminating field.
+fn decided(item: &ItemNode, value: Option<&Option<String>>) -> bool {
+    let plain = value.and_then(|v| v.as_deref());
+    let folded = plain.map(fold);
+    let texts = plain.zip(folded.as_deref()).map(|(p, f)| Texts { plain: p.as_bytes(), folded: f.as_bytes() });
+    let check = |check: &Check| match check {
+        Check::Null => plain.is_none(),
+        Check::Exists(wanted) => value.is_some() == *wanted,
+        _ => texts.is_some_and(|t| text_check_holds(check, t)),
+    };
+    let by_group = item.group.as_ref().is_some_and(|g| {
+        texts.is_some_and(|t| g.equal.contains(t.folded) || g.search().is_some_and(|s| s.is_match(t.folded)))
+    });
+    by_group
+        || match item.link {
+            Link::Any => item.tests.iter().any(check),
+            Link::All => item.tests.iter().all(check),
+        }
+}
+
+/// See the module text.
+pub(super) struct Route {
+    /// The kind of its events.
+    pub(super) kind: KindId,
+    encoding: Encoding,
+    /// The bodies that can hold, with their lowered conditions.
+    bodies: Vec<(u32, Node)>,
+    /// Slot per field id, [`NO_SLOT`] for fields no rule here looks at.
+    slot_of: Vec<Slot>,
+    slots: usize,
+    /// Per slot.
+    filters: Vec<Filter>,
+    /// Signs anywhere in the record.
+    everywhere: Filter,
+    /// Bodies that may hold without any sign.
+    always: Vec<u32>,
+    /// Number of the last event for which a body became a candidate.
+    seen: Vec<u64>,
+    events: u64,
+    lessons: Lessons,
+}
+
+const NO_SLOT: Slot = Slot::MAX;
+
+impl Route {
+    /// Builds the route of `key`.
+    pub(super) fn new(detector: &Detector, plan: &KindPlan, key: &RouteKey) -> Self {
+        let mut builder = Builder {
+            detector,
+            kind: key.kind,
+            slot_of: vec![NO_SLOT; detector.names.len()],
+            slots: 0,
+            known: known_outcomes(plan, key),
+            body: 0,
+            ordinal: 0,
+        };
+        let mut bodies = Vec::new();
+        for &body in &plan.bodies {
+            (builder.body, builder.ordinal) = (body, 0);
+            let rule = &detector.rules[detector.bodies[body as usize].rules[0] as usize];
+            let node = lower(&rule.condition, &mut builder);
+            if !matches!(node, Node::Const(false)) {
+                bodies.push((body, node));
+            }
+        }
+        let slots = builder.slots;
+        let mut route = Self {
+            kind: key.kind,
+            encoding: key.encoding,
+            seen: vec![0; bodies.len()],
+            bodies,
+            slot_of: builder.slot_of,
+            slots,
+            filters: Vec::new(),
+            everywhere: Filter::default(),
+            always: Vec::new(),
+            events: 0,
+            lessons: Lessons::new(slots),
+        };
+        route.choose_signs();
+        route
+    }
+
+    /// Number of fields its rules look at.
+    pub(super) fn slot_count(&self) -> usize {
+        self.slots
+    }
+
+    /// The condition of a candidate.
+    pub(super) fn condition(&self, candidate: u32) -> &Node {
+        &self.bodies[candidate as usize].1
+    }
+
+    /// The detector's body behind a candidate.
+    pub(super) fn body(&self, candidate: u32) -> usize {
+        self.bodies[candidate as usize].0 as usize
+    }
+
+    /// Sorts the fields of an event into `values` and fills `out` with the bodies worth evaluating.
+    pub(super) fn candidates(&mut self, source: Source<'_>, values: &mut Values, spelling: &mut Vec<u8>, out: &mut Vec<u32>) {
+        self.events += 1;
+        out.clear();
+        out.extend_from_slice(&self.always);
+        let event = self.events;
+        let seen = &mut self.seen;
+        let mut add = |bodies: &[u32]| {
+            for &body in bodies {
+                let last = &mut seen[body as usize];
+                if *last != event {
+                    *last = event;
+                    out.push(body);
+                }
+            }
+        };
+        let learning = self.lessons.wants(event);
+        for field in source.fields.list() {
+            let slot = field.name.index().map_or(NO_SLOT, |i| self.slot_of[i]);
+            if slot == NO_SLOT {
+                continue;
+            }
+            values.push(slot, *field);
+            let filter = &self.filters[usize::from(slot)];
+            if !filter.present.is_empty() {
+                add(&filter.present);
+            }
+            if !filter.reads_values() && !learning {
+                continue;
+            }
+            if let Some(value) = searchable(field, source, spelling) {
+                if learning {
+                    self.lessons.learn(slot, value);
+                }
+                filter.probe(value, &mut add);
+            }
+        }
+        if self.everywhere.reads_values() {
+            self.probe_record(source, spelling, out);
+        }
+    }
+
+    /// Looks for signs that may stand anywhere in the record.
+    fn probe_record(&mut self, source: Source<'_>, spelling: &mut Vec<u8>, out: &mut Vec<u32>) {
+        let Self { everywhere, seen, events, .. } = self;
+        let mut add = |bodies: &[u32]| {
+            for &body in bodies {
+                let last = &mut seen[body as usize];
+                if *last != *events {
+                    *last = *events;
+                    out.push(body);
+                }
+            }
+        };
+        if source.fields.odd_escapes {
+            respell(source.raw, spelling);
+            everywhere.probe(spelling, &mut add);
+        } else if source.fields.encoding == Encoding::Json {
+            everywhere.probe(source.raw, &mut add);
+        } else {
+            for field in source.fields.list() {
+                everywhere.probe(source.fields.bytes(source.raw, field), &mut add);
+            }
+        }
+    }
+
+    /// Whether enough was learned since the signs were chosen.
+    pub(super) fn wants_relearning(&self) -> bool {
+        matches!(self.events, 64 | 512 | 4_096 | 65_536) && !self.bodies.is_empty()
+    }
+
+    /// Chooses the signs again.
+    pub(super) fn relearn(&mut self) {
+        self.choose_signs();
+    }
+
+    fn choose_signs(&mut self) {
+        let mut signs: HashMap<Sign, Vec<u32>> = HashMap::new();
+        self.always.clear();
+        for (index, (_, node)) in self.bodies.iter().enumerate() {
+            match witness(node, self.encoding, &self.lessons) {
+                None => self.always.push(index as u32),
+                Some(chosen) => chosen.into_iter().for_each(|sign| signs.entry(sign).or_default().push(index as u32)),
+            }
+        }
+        let mut by_slot: Vec<Vec<(Sign, Vec<u32>)>> = (0..self.slots).map(|_| Vec::new()).collect();
+        let mut anywhere = Vec::new();
+        for (sign, mut bodies) in signs {
+            bodies.dedup();
+            match sign.slot {
+                Some(slot) => by_slot[usize::from(slot)].push((sign, bodies)),
+                None => anywhere.push((sign, bodies)),
+            }
+        }
+        let lessons = &self.lessons;
+        self.filters =
+            by_slot.iter().enumerate().map(|(slot, signs)| Filter::new(signs, &|g| lessons.count(slot, g))).collect();
+        self.everywhere = Filter::new(&anywhere, &|g| lessons.total(g));
+    }
+}
+
+/// Outcomes by body and item.
+fn known_outcomes(plan: &KindPlan, key: &RouteKey) -> HashMap<(u32, u32), bool> {
+    let outcomes = key.outcomes.as_deref().unwrap_or_default();
+    plan.items.iter().zip(outcomes).map(|(item, &outcome)| ((item.body, item.ordinal), outcome)).collect()
+}
+
+struct Builder<'a> {
+    detector: &'a Detector,
+    kind: KindId,
+    slot_of: Vec<Slot>,
+    slots: usize,
+    known: HashMap<(u32, u32), bool>,
+    body: u32,
+    ordinal: u32,
+}
+
+impl Builder<'_> {
+    fn slot(&mut self, field: FieldId) -> Option<Slot> {
+        let place = self.slot_of.get_mut(field.index()?)?;
+        if *place == NO_SLOT {
+            *place = self.slots as Slot;
+            self.slots += 1;
+        }
+        Some(*place)
+    }
+}
+
+impl Lowering for Builder<'_> {
+    fn slots(&mut self, field: &str) -> Vec<Slot> {
+        let detector = self.detector;
+        let sources = detector.taxonomy.sources(self.kind, field);
+        sources.iter().filter_map(|name| self.slot(detector.names.get(name))).collect()
+    }
+
+    fn known(&mut self, _: &Item) -> Option<bool> {
+        let outcome = self.known.get(&(self.body, self.ordinal)).copied();
+        self.ordinal += 1;
+        outcome
+    }
+}
+
+/// The bytes of a field in the spelling that signs are written in; `None` when it has no text.
+fn searchable<'a>(field: &Field, source: Source<'a>, spelling: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    let bytes = source.fields.bytes(source.raw, field);
+    match field.kind {
+        Kind::Null | Kind::Object | Kind::EmptyArray => return None,
+        Kind::Escaped if source.fields.odd_escapes && bytes.contains(&b'\\') => {
+            respell(bytes, spelling);
+            return Some(spelling);
+        }
+        Kind::Escaped | Kind::Text | Kind::Number | Kind::True | Kind::False => {}
+    }
+    match odd_integer(bytes) {
+        Some(digits) => {
+            spelling.clear();
+            spelling.extend_from_slice(digits.as_bytes());
+            Some(spelling)
+        }
+        None => Some(bytes),
+    }
+}
+
+/// The digits of a text that is an integer but not written the usual way (`+5`, `5.0`, `05`, `5e0`).
+fn odd_integer(bytes: &[u8]) -> Option<String> {
+    let (&first, rest) = bytes.split_first()?;
+    let usual = matches!(first, b'1'..=b'9') && rest.iter().all(u8::is_ascii_digit) && rest.len() < 15;
+    if usual || bytes.len() > 32 || !(first.is_ascii_digit() || matches!(first, b'+' | b'-' | b'.')) {
+        return None;
+    }
+    integer_digits(number(std::str::from_utf8(bytes).ok()?)?)
+}
+
+/// Brings JSON text into its one spelling: `\u` and `\/` written as the characters themselves where JSON allows it.
+fn respell(raw: &[u8], out: &mut Vec<u8>) {
+    let mut plain = Vec::with_capacity(raw.len());
+    out.clear();
+    // Quotes outside strings are harmless here: the result is only searched, never parsed.
+    unescape_into(raw, &mut plain);
+    for byte in plain {
+        if matches!(byte, b'\\' | b'"') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+}
+
+/// What has been seen of the values of a route's fields: how often four bytes stand next to each other.
+pub(super) struct Lessons {
+    slots: Vec<Lesson>,
+}
+
+#[derive(Clone, Default)]
+struct Lesson {
+    values: u32,
+    /// By a hash of the four soft bytes; empty until the first value comes.
+    grams: Vec<u16>,
+}
+
+const GRAM_COUNTERS: u32 = 12;
+
+/// Longest part of a value that is learned from.
+const LESSON_BYTES: usize = 1_024;
+
+impl Lessons {
+    fn new(slots: usize) -> Self {
+        Self { slots: vec![Lesson::default(); slots] }
+    }
+
+    /// Whether to learn from event number `event`: the first ones, then fewer and fewer.
+    fn wants(&self, event: u64) -> bool {
+        event <= 128 || (event <= 4_096 && event % 16 == 0) || (event <= 65_536 && event % 256 == 0)
+    }
+
+    fn learn(&mut self, slot: Slot, value: &[u8]) {
+        let lesson = &mut self.slots[usize::from(slot)];
+        lesson.values += 1;
+        if lesson.grams.is_empty() {
+            lesson.grams = vec![0; 1 << GRAM_COUNTERS];
+        }
+        for window in value.windows(GRAM).take(LESSON_BYTES) {
+            let counter = &mut lesson.grams[counter(window.first_chunk().map_or(0, gram))];
+            *counter = counter.saturating_add(1);
+        }
+    }
+
+    fn count(&self, slot: usize, gram: u32) -> u32 {
+        self.slots[slot].grams.get(counter(gram)).map_or(0, |&c| c.into())
+    }
+
+    fn total(&self, gram: u32) -> u32 {
+        (0..self.slots.len()).map(|slot| self.count(slot, gram)).fold(0, u32::saturating_add)
+    }
+}
+
+fn counter(gram: u32) -> usize {
+    (gram.wrapping_mul(0x85EB_CA6B) >> (32 - GRAM_COUNTERS)) as usize
+}
+
+impl Frequencies for Lessons {
+    fn price(&self, sign: &Sign) -> f32 {
+        let base = match sign.place {
+            Place::Whole => 0.3,
+            Place::Start | Place::End => 0.5,
+            Place::Inside => 1.0,
+            Place::Present => return 50.0,
+        };
+        let prior = base / (1.0 + sign.bytes.len() as f32);
+        let rarest = sign.bytes.windows(GRAM).filter_map(|w| w.first_chunk()).map(|w| {
+            let gram = gram(w);
+            sign.slot.map_or_else(|| self.total(gram), |slot| self.count(usize::from(slot), gram))
+        });
+        let values = sign.slot.map_or(0, |slot| self.slots[usize::from(slot)].values);
+        match rarest.min() {
+            Some(count) if values >= 16 => 10.0 * count as f32 / values as f32 + prior * 0.1,
+            _ => prior,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_have_one_spelling() {
+        for text in ["+5", "5.0", "05", "5e0", "0.5e1"] {
+            assert_eq!(odd_integer(text.as_bytes()), Some("5".into()), "{text}");
+        }
+        for text in ["5", "4688", "", "x5", "5x", "-", "5.5", "123456789012345678901"] {
+            assert_eq!(odd_integer(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(odd_integer(b"0"), Some("0".into()));
+    }
+
+    #[test]
+    fn respelling_leaves_one_spelling() {
+        let mut out = Vec::new();
+        respell(br"a\/b\u005Cc\\d\u0022", &mut out);
+        assert_eq!(out, br#"a/b\\c\\d\""#);
+    }
+
+    #[test]
+    fn soft_bytes_forget_case() {
+        assert_eq!(soft(b'A'), soft(b'a'));
+    }
+}

@@ -98,8 +98,8 @@ pub(crate) fn test_holds(
         Test::Exists(wanted) => *wanted != values.is_empty(),
         Test::FieldRef(other, op, case) => {
             let others = values_of(other, event, fields);
-            let mut texts = others.iter().filter_map(|v| v.text());
-            texts.any(|o| values.iter().any(|v| relates(v.text(), o, *op, *case)))
+            let mut others = others.iter().filter_map(|v| v.text());
+            others.any(|o| values.iter().any(|v| relates(v.text(), o, *op, *case)))
         }
         _ => values.iter().any(|v| value_fulfils(asked, v)),
     }
@@ -191,7 +191,7 @@ pub fn text_matches(parts: &[Part], text: &str, case: Case) -> bool {
     for part in parts {
         match part {
             Part::Literal(literal) => {
-                pattern.extend(literal.chars().map(|c| Symbol::This(same(c))))
+                pattern.extend(literal.chars().map(|c| Symbol::This(same(c))));
             }
             Part::One => pattern.push(Symbol::One),
             Part::Any => pattern.push(Symbol::Any),

@@ -576,9 +576,9 @@ mod tests {
             for rule in &sample.rules {
                 for generated in &sample.events {
                     if matches(rule, &generated.event, &|f| vec![f.to_owned()]) {
-                        hits += 1
+                        hits += 1;
                     } else {
-                        misses += 1
+                        misses += 1;
                     }
                 }
             }

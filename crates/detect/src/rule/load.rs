@@ -390,7 +390,7 @@ impl Loader {
         match detection::expression(&sigma.detection, &self.placeholders) {
             Ok((condition, _)) => {
                 self.filters
-                    .push(filter::Filter::new(sigma, condition, origin(subject)))
+                    .push(filter::Filter::new(sigma, condition, origin(subject)));
             }
             Err(fault) => self.fault(subject, &fault),
         }

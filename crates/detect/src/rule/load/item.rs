@@ -125,7 +125,7 @@ impl Plan {
             Modifier::Neq => self.negated = true,
             Modifier::Cased => self.case = Case::Exact,
             Modifier::IgnoreCase | Modifier::Multiline | Modifier::DotAll => {
-                self.add_flag(modifier)?
+                self.add_flag(modifier)?;
             }
             Modifier::Base64 => self.steps.push(Step::Base64),
             Modifier::Base64Offset => self.steps.push(Step::Base64Offset),

@@ -88,20 +88,20 @@ fn values_of<'e>(field: &str, event: &'e Event, fields: Sources<'_>) -> Vec<&'e 
 
 /// Whether a test holds for the values of its field.
 pub(crate) fn test_holds(
-    asked: &Test,
+    test: &Test,
     values: &[&Value],
     event: &Event,
     fields: Sources<'_>,
 ) -> bool {
-    match asked {
+    match test {
         Test::Null => values.is_empty() || values.iter().any(|v| matches!(v, Value::Null)),
         Test::Exists(wanted) => *wanted != values.is_empty(),
         Test::FieldRef(other, op, case) => {
             let others = values_of(other, event, fields);
-            let mut others = others.iter().filter_map(|v| v.text());
-            others.any(|o| values.iter().any(|v| relates(v.text(), o, *op, *case)))
+            let mut needles = others.iter().filter_map(|v| v.text());
+            needles.any(|n| values.iter().any(|v| relates(v.text(), n, *op, *case)))
         }
-        _ => values.iter().any(|v| value_fulfils(asked, v)),
+        _ => values.iter().any(|v| value_fulfils(test, v)),
     }
 }
 

@@ -63,11 +63,8 @@ fn yaml_files(tar: &[u8]) -> Vec<(String, String)> {
         };
         match header[156] {
             b'L' => {
-                long_name = Some(
-                    String::from_utf8_lossy(body)
-                        .trim_end_matches('\0')
-                        .to_owned(),
-                )
+                let text = String::from_utf8_lossy(body);
+                long_name = Some(text.trim_end_matches('\0').to_owned());
             }
             b'x' => {
                 let text = String::from_utf8_lossy(body).into_owned();

@@ -1,1 +1,24 @@
-//! Under construction.
+//! Fuzz targets: plain functions over hostile bytes, and a smoke run of them that needs nothing but Rust.
+//!
+//! A target panics when something is wrong and otherwise returns. `cargo xtask test` feeds each one its seeds and a
+//! fixed number of mutations of them ([`smoke`]); libFuzzer takes the same functions through `fuzz/cargo-fuzz`. A target
+//! stands here, has a folder of seeds and a libFuzzer entry; `cargo xtask tidy` compares the three.
+
+pub mod bytes;
+pub mod mutate;
+pub mod smoke;
+mod targets;
+
+pub use targets::{locale, taxonomy_path, text_fold};
+
+/// A fuzz target.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name.
+pub const TARGETS: &[(&str, Target)] =
+    &[("locale", locale), ("taxonomy_path", taxonomy_path), ("text_fold", text_fold)];
+
+/// The target called `name`.
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
+}

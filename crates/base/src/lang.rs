@@ -13,10 +13,7 @@ pub enum Lang {
 impl Lang {
     /// The language of a locale name such as `vi_VN.UTF-8` or `en`; `None` when it is neither.
     pub fn of_locale(locale: &str) -> Option<Self> {
-        let language = locale
-            .split(['_', '-', '.', '@'])
-            .next()
-            .unwrap_or_default();
+        let language = locale.split(['_', '-', '.', '@']).next().unwrap_or_default();
         match language.to_ascii_lowercase().as_str() {
             "vi" => Some(Self::Vi),
             "en" | "c" | "posix" => Some(Self::En),

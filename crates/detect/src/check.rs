@@ -48,12 +48,7 @@ pub fn check_text(file: &str, text: &str) -> Vec<Problem> {
     rsigma_parser::lint_yaml_str(text)
         .into_iter()
         .filter(|w| !NOT_REPORTED.contains(&w.rule))
-        .filter(|w| {
-            matches!(
-                w.severity,
-                rsigma_parser::Severity::Error | rsigma_parser::Severity::Warning
-            )
-        })
+        .filter(|w| matches!(w.severity, rsigma_parser::Severity::Error | rsigma_parser::Severity::Warning))
         .map(|w| Problem {
             file: file.to_owned(),
             line: w.span.map_or(1, |s| s.start_line + 1),
@@ -68,30 +63,15 @@ pub fn check_text(file: &str, text: &str) -> Vec<Problem> {
 
 /// What is doubtful about rules that can be used.
 pub fn check_rules(set: &RuleSet, taxonomy: &Taxonomy) -> Vec<Problem> {
-    set.rules
-        .iter()
-        .flat_map(|r| Checker::new(r).run(taxonomy))
-        .collect()
+    set.rules.iter().flat_map(|r| Checker::new(r).run(taxonomy)).collect()
 }
 
 /// Problems of loading, texts and rules together, each line and reason once, in the order of files and lines. A line of
 /// which the loader complained gets no second complaint from the linter.
 pub fn merge(set: &RuleSet, texts: Vec<Problem>, rules: Vec<Problem>) -> Vec<Problem> {
-    let taken: HashSet<(&str, u32)> = set
-        .problems
-        .iter()
-        .map(|p| (p.file.as_str(), p.line))
-        .collect();
-    let texts = texts
-        .into_iter()
-        .filter(|p| !taken.contains(&(p.file.as_str(), p.line)));
-    let mut all: Vec<Problem> = set
-        .problems
-        .iter()
-        .cloned()
-        .chain(texts)
-        .chain(rules)
-        .collect();
+    let taken: HashSet<(&str, u32)> = set.problems.iter().map(|p| (p.file.as_str(), p.line)).collect();
+    let texts = texts.into_iter().filter(|p| !taken.contains(&(p.file.as_str(), p.line)));
+    let mut all: Vec<Problem> = set.problems.iter().cloned().chain(texts).chain(rules).collect();
     all.sort_by(|a, b| (&a.file, a.line, &a.reason).cmp(&(&b.file, b.line, &b.reason)));
     all.dedup_by(|a, b| (&a.file, a.line, &a.reason) == (&b.file, b.line, &b.reason));
     all
@@ -105,10 +85,7 @@ struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     fn new(rule: &'a Rule) -> Self {
-        Self {
-            rule,
-            found: Vec::new(),
-        }
+        Self { rule, found: Vec::new() }
     }
 
     fn run(mut self, taxonomy: &Taxonomy) -> Vec<Problem> {
@@ -140,15 +117,9 @@ impl<'a> Checker<'a> {
         // The rule of an old aggregation carries the id with an ending.
         let id = self.rule.id.split(':').next().unwrap_or_default();
         if id.starts_with("rule-") || self.rule.name.as_deref() == Some(id) {
-            self.say(
-                "the rule has no id".into(),
-                Some("give it a random UUID, so that findings can name it for ever"),
-            );
+            self.say("the rule has no id".into(), Some("give it a random UUID, so that findings can name it for ever"));
         } else if !is_uuid(id) {
-            self.say(
-                format!("the id `{id}` is no UUID"),
-                Some("use a random UUID (version 4)"),
-            );
+            self.say(format!("the id `{id}` is no UUID"), Some("use a random UUID (version 4)"));
         }
         if self.rule.status.is_none() {
             self.say("the rule has no valid status".into(), None);
@@ -160,23 +131,13 @@ impl<'a> Checker<'a> {
 
     fn log_source(&mut self, taxonomy: &Taxonomy) {
         // Kind 0 is the one nobody knows; every rule applies to it.
-        let known = (1..taxonomy.kind_count())
-            .any(|k| taxonomy.applies(KindId(k as u16), &self.rule.logsource));
+        let known = (1..taxonomy.kind_count()).any(|k| taxonomy.applies(KindId(k as u16), &self.rule.logsource));
         if !known {
             let source = &self.rule.logsource;
-            let parts = [
-                ("product", &source.product),
-                ("category", &source.category),
-                ("service", &source.service),
-            ];
-            let text: Vec<String> = parts
-                .into_iter()
-                .filter_map(|(name, part)| part.as_ref().map(|p| format!("{name} {p}")))
-                .collect();
-            let reason = format!(
-                "no event that this version decodes has the logsource {}",
-                text.join(", ")
-            );
+            let parts = [("product", &source.product), ("category", &source.category), ("service", &source.service)];
+            let text: Vec<String> =
+                parts.into_iter().filter_map(|(name, part)| part.as_ref().map(|p| format!("{name} {p}"))).collect();
+            let reason = format!("no event that this version decodes has the logsource {}", text.join(", "));
             self.say(reason, None);
         }
     }
@@ -201,13 +162,8 @@ impl<'a> Checker<'a> {
             if let Test::Regex(pattern) = test
                 && starts_anywhere(pattern)
             {
-                let reason = format!(
-                    "{field}: the regular expression begins with `.*`, which only costs time"
-                );
-                self.say(
-                    reason,
-                    Some("leave the leading `.*` out; a match may begin anywhere"),
-                );
+                let reason = format!("{field}: the regular expression begins with `.*`, which only costs time");
+                self.say(reason, Some("leave the leading `.*` out; a match may begin anywhere"));
             }
             if let Test::Text(parts, _) = test
                 && parts.as_slice() == [Part::Any]
@@ -216,10 +172,7 @@ impl<'a> Checker<'a> {
                 self.say(reason, Some("use the modifier `exists`"));
             }
             if !seen.insert(crate::text::fold(&text)) {
-                self.say(
-                    format!("{field}: the value {text} stands there twice"),
-                    None,
-                );
+                self.say(format!("{field}: the value {text} stands there twice"), None);
             }
         }
     }
@@ -236,30 +189,24 @@ fn starts_anywhere(pattern: &str) -> bool {
 fn is_uuid(id: &str) -> bool {
     let groups: Vec<&str> = id.split('-').collect();
     groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12])
-        && groups
-            .iter()
-            .all(|g| g.chars().all(|c| c.is_ascii_hexdigit()))
+        && groups.iter().all(|g| g.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 /// What is wrong with a tag of the namespace `attack`.
 fn tag_problem(tag: &str) -> Option<String> {
     let value = tag.strip_prefix("attack.")?;
     let digits = |text: &str, n: usize| text.len() == n && text.chars().all(|c| c.is_ascii_digit());
-    let technique = value
-        .strip_prefix('t')
-        .is_some_and(|t| match t.split_once('.') {
-            Some((main, sub)) => digits(main, 4) && digits(sub, 3),
-            None => digits(t, 4),
-        });
+    let technique = value.strip_prefix('t').is_some_and(|t| match t.split_once('.') {
+        Some((main, sub)) => digits(main, 4) && digits(sub, 3),
+        None => digits(t, 4),
+    });
     let numbered = |prefix| value.strip_prefix(prefix).is_some_and(|n| digits(n, 4));
     let tactic = TACTICS.contains(&value.replace('_', "-").as_str()) || value == "impact";
     let other = ["ds", "m", "c"].into_iter().any(numbered);
     if technique || numbered("g") || numbered("s") || tactic || other {
         None
     } else {
-        Some(format!(
-            "the tag `{tag}` names no tactic, technique, group or software of ATT&CK"
-        ))
+        Some(format!("the tag `{tag}` names no tactic, technique, group or software of ATT&CK"))
     }
 }
 
@@ -272,11 +219,7 @@ mod tests {
         let mut loader = Loader::new(Placeholders::default());
         loader.add_file("t", text);
         let set = loader.finish();
-        let found = merge(
-            &set,
-            check_text("t", text),
-            check_rules(&set, Taxonomy::embedded()),
-        );
+        let found = merge(&set, check_text("t", text), check_rules(&set, Taxonomy::embedded()));
         found.into_iter().map(|p| p.reason).collect()
     }
 

@@ -145,28 +145,13 @@ fn node(expr: &Expr, event: &Event, fields: Sources<'_>) -> Node {
     let parts = |list: &[Expr]| list.iter().map(|e| node(e, event, fields)).collect();
     let holds = holds(expr, event, fields);
     match expr {
-        Expr::And(list) => Node::And {
-            holds,
-            parts: parts(list),
-        },
-        Expr::Or(list) => Node::Or {
-            holds,
-            parts: parts(list),
-        },
-        Expr::Not(inner) => Node::Not {
-            holds,
-            inner: Box::new(node(inner, event, fields)),
-        },
-        Expr::AtLeast(wanted, list) => Node::AtLeast {
-            holds,
-            wanted: *wanted,
-            parts: parts(list),
-        },
-        Expr::Named(name, inner) => Node::Named {
-            holds,
-            name: name.clone(),
-            inner: Box::new(node(inner, event, fields)),
-        },
+        Expr::And(list) => Node::And { holds, parts: parts(list) },
+        Expr::Or(list) => Node::Or { holds, parts: parts(list) },
+        Expr::Not(inner) => Node::Not { holds, inner: Box::new(node(inner, event, fields)) },
+        Expr::AtLeast(wanted, list) => Node::AtLeast { holds, wanted: *wanted, parts: parts(list) },
+        Expr::Named(name, inner) => {
+            Node::Named { holds, name: name.clone(), inner: Box::new(node(inner, event, fields)) }
+        }
         Expr::Item(item) => Node::Item(item_node(item, holds, event, fields)),
     }
 }
@@ -179,11 +164,7 @@ fn item_node(item: &Item, holds: bool, event: &Event, fields: Sources<'_>) -> It
         .iter()
         .map(|test| {
             let holds = test_holds(test, &values, event, fields);
-            Checked {
-                test: describe(test),
-                holds,
-                why: (!holds).then(|| why(test, &values, event, fields)),
-            }
+            Checked { test: describe(test), holds, why: (!holds).then(|| why(test, &values, event, fields)) }
         })
         .collect();
     let more = tests.len().saturating_sub(SHOWN);
@@ -205,20 +186,14 @@ fn item_node(item: &Item, holds: bool, event: &Event, fields: Sources<'_>) -> It
 fn seen(item: &Item, sources: &[String], event: &Event) -> Vec<Seen> {
     let looked_at = |name: &String, value: &Value| match &item.field {
         Some(_) => sources.contains(name),
-        None => item
-            .tests
-            .iter()
-            .any(|t| crate::reference::value_fulfils(t, value)),
+        None => item.tests.iter().any(|t| crate::reference::value_fulfils(t, value)),
     };
     event
         .fields
         .iter()
         .filter(|(name, value)| looked_at(name, value))
         .take(SHOWN)
-        .map(|(field, value)| Seen {
-            field: field.clone(),
-            value: shown(value),
-        })
+        .map(|(field, value)| Seen { field: field.clone(), value: shown(value) })
         .collect()
 }
 
@@ -243,24 +218,10 @@ fn why(test: &Test, values: &[&Value], event: &Event, fields: Sources<'_>) -> Wh
         Test::Null => Why::Differs,
         _ if values.is_empty() => Why::Absent,
         _ if texts.is_empty() => Why::NoText,
-        Test::FieldRef(other, ..)
-            if fields(other)
-                .iter()
-                .all(|n| event.values(n).next().is_none()) =>
-        {
-            Why::OtherAbsent
-        }
-        Test::Number(..) if texts.iter().all(|t| crate::text::number(t).is_none()) => {
-            Why::OtherKind
-        }
-        Test::Cidr(_) if texts.iter().all(|t| t.parse::<std::net::IpAddr>().is_err()) => {
-            Why::OtherKind
-        }
-        Test::TimePart(part, _)
-            if texts
-                .iter()
-                .all(|t| crate::rule::time::part_of(t, *part).is_none()) =>
-        {
+        Test::FieldRef(other, ..) if fields(other).iter().all(|n| event.values(n).next().is_none()) => Why::OtherAbsent,
+        Test::Number(..) if texts.iter().all(|t| crate::text::number(t).is_none()) => Why::OtherKind,
+        Test::Cidr(_) if texts.iter().all(|t| t.parse::<std::net::IpAddr>().is_err()) => Why::OtherKind,
+        Test::TimePart(part, _) if texts.iter().all(|t| crate::rule::time::part_of(t, *part).is_none()) => {
             Why::OtherKind
         }
         _ => Why::Differs,
@@ -342,16 +303,12 @@ impl Why {
         match self {
             Self::Absent => lang.pick("sự kiện không có trường này", "the event has no such field"),
             Self::Present => lang.pick("sự kiện có trường này", "the event has the field"),
-            Self::NoText => lang.pick(
-                "trường không có giá trị để so sánh",
-                "the field holds nothing to compare",
-            ),
+            Self::NoText => lang.pick("trường không có giá trị để so sánh", "the field holds nothing to compare"),
             Self::OtherKind => lang.pick("giá trị thuộc loại khác", "the value is of another kind"),
             Self::Differs => lang.pick("giá trị khác", "the value differs"),
-            Self::OtherAbsent => lang.pick(
-                "sự kiện không có trường được tham chiếu",
-                "the event lacks the other field",
-            ),
+            Self::OtherAbsent => {
+                lang.pick("sự kiện không có trường được tham chiếu", "the event lacks the other field")
+            }
         }
     }
 }
@@ -359,11 +316,8 @@ impl Why {
 impl Explanation {
     /// The explanation as lines of text, two spaces for each level.
     pub fn render(&self, lang: Lang) -> String {
-        let verdict = if self.matched {
-            lang.pick("khớp", "matches")
-        } else {
-            lang.pick("không khớp", "does not match")
-        };
+        let verdict =
+            if self.matched { lang.pick("khớp", "matches") } else { lang.pick("không khớp", "does not match") };
         let mut out = format!("{} ({}): {verdict}\n", self.title, self.rule);
         self.condition.render(&mut out, 1, lang);
         out
@@ -381,17 +335,8 @@ impl Node {
                 line(out, depth, *holds, lang.pick("một trong", "one of"));
                 render_all(parts, out, depth, lang);
             }
-            Self::AtLeast {
-                holds,
-                wanted,
-                parts,
-            } => {
-                line(
-                    out,
-                    depth,
-                    *holds,
-                    &format!("{} {wanted}", lang.pick("ít nhất", "at least")),
-                );
+            Self::AtLeast { holds, wanted, parts } => {
+                line(out, depth, *holds, &format!("{} {wanted}", lang.pick("ít nhất", "at least")));
                 render_all(parts, out, depth, lang);
             }
             Self::Not { holds, inner } => {
@@ -415,36 +360,20 @@ fn render_all(parts: &[Node], out: &mut String, depth: usize, lang: Lang) {
 
 impl ItemNode {
     fn render(&self, out: &mut String, depth: usize, lang: Lang) {
-        let name = self
-            .field
-            .as_deref()
-            .unwrap_or(lang.pick("từ khóa", "keywords"));
-        let link = if self.all {
-            lang.pick(" (tất cả)", " (all)")
-        } else {
-            ""
-        };
+        let name = self.field.as_deref().unwrap_or(lang.pick("từ khóa", "keywords"));
+        let link = if self.all { lang.pick(" (tất cả)", " (all)") } else { "" };
         line(out, depth, self.holds, &format!("{name}{link}"));
         for seen in &self.values {
             pad(out, depth + 1);
             note(out, &format!("{} = {}", seen.field, seen.value));
         }
         for test in &self.tests {
-            let why = test
-                .why
-                .map_or(String::new(), |w| format!(" ({})", w.text(lang)));
+            let why = test.why.map_or(String::new(), |w| format!(" ({})", w.text(lang)));
             line(out, depth + 1, test.holds, &format!("{}{why}", test.test));
         }
         if self.more > 0 {
             pad(out, depth + 1);
-            note(
-                out,
-                &format!(
-                    "… {} {}",
-                    self.more,
-                    lang.pick("phép thử nữa", "more tests")
-                ),
-            );
+            note(out, &format!("… {} {}", self.more, lang.pick("phép thử nữa", "more tests")));
         }
     }
 }
@@ -482,19 +411,13 @@ mod tests {
         let mut loader = Loader::new(Placeholders::default());
         loader.add_file("t", RULE);
         let set = loader.finish();
-        let fields = fields
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), v.clone()))
-            .collect();
+        let fields = fields.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect();
         explain(&set.rules[0], &Event { fields }, &|f| vec![f.to_owned()])
     }
 
     #[test]
     fn every_field_says_what_it_found() {
-        let found = explained(&[
-            ("Image", Value::Text("C:\\CMD.exe".into())),
-            ("Count", Value::Text("many".into())),
-        ]);
+        let found = explained(&[("Image", Value::Text("C:\\CMD.exe".into())), ("Count", Value::Text("many".into()))]);
         assert!(!found.matched);
         let english = found.render(Lang::En);
         let expected = "Shell (r1): does not match\n  ✗ all of\n    ✗ sel\n      ✗ all of\n        ✓ Image\n            Image = \"C:\\CMD.exe\"\n          ✓ endswith: \"\\cmd.exe\"\n          ✗ endswith: \"\\sh\" (the value differs)\n        ✗ Count\n            Count = \"many\"\n          ✗ gt: 3 (the value is of another kind)\n    ✗ not\n      ✓ filter\n        ✓ User\n          ✓ null\n";
@@ -506,9 +429,6 @@ mod tests {
     fn an_explanation_is_json() {
         let json = serde_json::to_value(explained(&[])).unwrap();
         assert_eq!(json["condition"]["kind"], "and");
-        assert_eq!(
-            json["condition"]["parts"][0]["inner"]["parts"][0]["tests"][0]["why"],
-            "absent"
-        );
+        assert_eq!(json["condition"]["parts"][0]["inner"]["parts"][0]["tests"][0]["why"], "absent");
     }
 }

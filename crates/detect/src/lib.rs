@@ -7,6 +7,7 @@ pub mod correlate;
 pub mod engine;
 pub mod explain;
 pub mod finding;
+pub mod indicators;
 pub mod pack;
 pub mod reference;
 pub mod rule;

@@ -34,14 +34,7 @@ const ZIP_ENTRY_BYTES: u64 = 4 << 20;
 const ZIP_BYTES: u64 = 256 << 20;
 
 /// Folders of the `SigmaHQ` repository that hold no rules in use.
-const OTHER_FOLDERS: [&str; 6] = [
-    "deprecated",
-    "unsupported",
-    "tests",
-    "regression_data",
-    "documentation",
-    "images",
-];
+const OTHER_FOLDERS: [&str; 6] = ["deprecated", "unsupported", "tests", "regression_data", "documentation", "images"];
 
 /// Why a pack or zip cannot be read or written.
 #[derive(Debug, Error)]
@@ -147,18 +140,12 @@ pub fn write(set: &RuleSet, mut to: impl Write) -> Result<(), PackError> {
 /// What is wrong with it; memory stays bounded whatever the file claims.
 pub fn read(mut from: impl Read) -> Result<RuleSet, PackError> {
     let mut header = [0; 28];
-    from.read_exact(&mut header)
-        .map_err(|_| PackError::NotAPack)?;
+    from.read_exact(&mut header).map_err(|_| PackError::NotAPack)?;
     let (magic, rest) = header.split_at(MAGIC.len());
     if magic != MAGIC {
         return Err(PackError::NotAPack);
     }
-    let number = |range: std::ops::Range<usize>| {
-        rest[range]
-            .iter()
-            .rev()
-            .fold(0_u64, |n, b| n << 8 | u64::from(*b))
-    };
+    let number = |range: std::ops::Range<usize>| rest[range].iter().rev().fold(0_u64, |n, b| n << 8 | u64::from(*b));
     let found = number(0..4) as u32;
     if found != VERSION {
         return Err(PackError::OtherVersion { found });
@@ -169,9 +156,7 @@ pub fn read(mut from: impl Read) -> Result<RuleSet, PackError> {
     }
     let content = decompress(from, bytes)?;
     if hash(&content) != number(12..20) {
-        return Err(PackError::Damaged {
-            reason: "its hash differs",
-        });
+        return Err(PackError::Damaged { reason: "its hash differs" });
     }
     decode(&content)
 }
@@ -180,10 +165,7 @@ fn decompress(from: impl Read, bytes: u64) -> Result<Vec<u8>, PackError> {
     let damaged = |reason| PackError::Damaged { reason };
     let decoder = zstd::stream::read::Decoder::new(from)?;
     let mut content = Vec::new();
-    decoder
-        .take(bytes + 1)
-        .read_to_end(&mut content)
-        .map_err(|_| damaged("it ends early or is not compressed"))?;
+    decoder.take(bytes + 1).read_to_end(&mut content).map_err(|_| damaged("it ends early or is not compressed"))?;
     match content.len() as u64 {
         n if n == bytes => Ok(content),
         n if n < bytes => Err(damaged("it is shorter than it says")),
@@ -198,11 +180,7 @@ fn decode(bytes: &[u8]) -> Result<RuleSet, PackError> {
     if !rest.is_empty() {
         return Err(damaged("something follows its content"));
     }
-    let rules = content
-        .rules
-        .into_iter()
-        .map(restore)
-        .collect::<Option<_>>();
+    let rules = content.rules.into_iter().map(restore).collect::<Option<_>>();
     Ok(RuleSet {
         rules: rules.ok_or_else(|| damaged("a condition is no tree"))?,
         correlations: content.correlations,
@@ -306,11 +284,7 @@ fn tree(steps: Vec<Step>) -> Option<Expr> {
     done.is_empty().then_some(root)
 }
 
-fn children(
-    done: &mut Vec<(Expr, usize)>,
-    count: u32,
-    kind: impl FnOnce(Vec<Expr>) -> Expr,
-) -> Option<(Expr, usize)> {
+fn children(done: &mut Vec<(Expr, usize)>, count: u32, kind: impl FnOnce(Vec<Expr>) -> Expr) -> Option<(Expr, usize)> {
     let at = done.len().checked_sub(count as usize)?;
     let list = done.split_off(at);
     let depth = list.iter().map(|(_, d)| *d).max().unwrap_or(0) + 1;
@@ -321,13 +295,8 @@ fn children(
 fn hash(bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ bytes.len() as u64;
     for chunk in bytes.chunks(8) {
-        let word = chunk
-            .iter()
-            .rev()
-            .fold(0_u64, |n, b| n << 8 | u64::from(*b));
-        hash = (hash ^ word)
-            .wrapping_mul(0x0000_0100_0000_01b3)
-            .rotate_left(29);
+        let word = chunk.iter().rev().fold(0_u64, |n, b| n << 8 | u64::from(*b));
+        hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
     }
     hash
 }
@@ -363,10 +332,7 @@ pub fn import_zip(from: impl Read + Seek, loader: &mut Loader) -> Result<Importe
     let mut total = 0;
     for name in names {
         let mut text = Vec::new();
-        archive
-            .by_name(&name)?
-            .take(ZIP_ENTRY_BYTES + 1)
-            .read_to_end(&mut text)?;
+        archive.by_name(&name)?.take(ZIP_ENTRY_BYTES + 1).read_to_end(&mut text)?;
         total += text.len() as u64;
         if total > ZIP_BYTES {
             return Err(PackError::ZipTooLarge);
@@ -385,14 +351,12 @@ pub fn import_zip(from: impl Read + Seek, loader: &mut Loader) -> Result<Importe
 /// Whether an entry may be a rule file: YAML, inside the archive, in no folder of other things.
 fn is_rule_file(name: &str) -> bool {
     let path = std::path::Path::new(name);
-    let yaml = path
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("yml") || e.eq_ignore_ascii_case("yaml"));
+    let yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yml") || e.eq_ignore_ascii_case("yaml"));
     let inside = !name.contains(['\\', '\0', ':'])
         && path.components().all(|c| match c {
-            std::path::Component::Normal(part) => part
-                .to_str()
-                .is_some_and(|p| !p.starts_with('.') && !OTHER_FOLDERS.contains(&p)),
+            std::path::Component::Normal(part) => {
+                part.to_str().is_some_and(|p| !p.starts_with('.') && !OTHER_FOLDERS.contains(&p))
+            }
             _ => false,
         });
     yaml && inside
@@ -436,25 +400,16 @@ mod tests {
     fn damaged_packs_are_refused() {
         let good = packed();
         assert!(matches!(read(&good[..20]), Err(PackError::NotAPack)));
-        assert!(matches!(
-            read(&b"title: a rule that is long enough"[..]),
-            Err(PackError::NotAPack)
-        ));
+        assert!(matches!(read(&b"title: a rule that is long enough"[..]), Err(PackError::NotAPack)));
         let changed = |at: usize, byte: u8| {
             let mut bytes = good.clone();
             bytes[at] ^= byte;
             read(bytes.as_slice()).unwrap_err()
         };
-        assert!(matches!(
-            changed(8, 2),
-            PackError::OtherVersion { found: 3 }
-        ));
+        assert!(matches!(changed(8, 2), PackError::OtherVersion { found: 3 }));
         assert!(matches!(changed(19, 1), PackError::TooLarge { .. }));
         for at in [12, 13, 20, 28, 60, good.len() - 1] {
-            assert!(
-                matches!(changed(at, 1), PackError::Damaged { .. } | PackError::Io(_)),
-                "{at}"
-            );
+            assert!(matches!(changed(at, 1), PackError::Damaged { .. } | PackError::Io(_)), "{at}");
         }
         for end in 28..good.len() {
             assert!(read(&good[..end]).is_err());
@@ -474,30 +429,17 @@ mod tests {
     fn hostile_content_costs_nothing() {
         // A list that claims 2^60 rules.
         let claim = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10];
-        assert!(matches!(
-            read(wrapped(&claim).as_slice()),
-            Err(PackError::Damaged { .. })
-        ));
+        assert!(matches!(read(wrapped(&claim).as_slice()), Err(PackError::Damaged { .. })));
         let mut rule = store(&set().rules[0]);
         rule.condition.extend((0..1_000).map(|_| Step::Not));
-        let content = Content {
-            rules: vec![rule],
-            correlations: vec![],
-            problems: vec![],
-        };
+        let content = Content { rules: vec![rule], correlations: vec![], problems: vec![] };
         let bytes = postcard::to_stdvec(&content).unwrap();
-        assert!(matches!(
-            read(wrapped(&bytes).as_slice()),
-            Err(PackError::Damaged { .. })
-        ));
+        assert!(matches!(read(wrapped(&bytes).as_slice()), Err(PackError::Damaged { .. })));
         // Much more than the header says.
         let mut bomb = wrapped(&[]);
         bomb.truncate(28);
         bomb.extend(zstd::encode_all(&vec![0; 50 << 20][..], 1).unwrap());
-        assert!(matches!(
-            read(bomb.as_slice()),
-            Err(PackError::Damaged { .. })
-        ));
+        assert!(matches!(read(bomb.as_slice()), Err(PackError::Damaged { .. })));
     }
 
     fn zipped(files: &[(&str, &str)]) -> Cursor<Vec<u8>> {
@@ -524,17 +466,8 @@ mod tests {
         ]);
         let mut loader = Loader::new(Placeholders::default());
         let imported = import_zip(archive, &mut loader).unwrap();
-        assert_eq!(
-            imported,
-            Imported {
-                files: 1,
-                skipped: 6
-            }
-        );
-        assert_eq!(
-            loader.finish().rules[0].origin.file,
-            "sigma-master/rules/b.yml"
-        );
+        assert_eq!(imported, Imported { files: 1, skipped: 6 });
+        assert_eq!(loader.finish().rules[0].origin.file, "sigma-master/rules/b.yml");
         assert!(import_zip(Cursor::new(b"PK nothing"), &mut Loader::default()).is_err());
     }
 }

@@ -47,9 +47,7 @@ pub fn holds(expr: &Expr, event: &Event, fields: Sources<'_>) -> bool {
         Expr::And(list) => list.iter().all(|e| holds(e, event, fields)),
         Expr::Or(list) => list.iter().any(|e| holds(e, event, fields)),
         Expr::Not(inner) => !holds(inner, event, fields),
-        Expr::AtLeast(n, list) => {
-            list.iter().filter(|e| holds(e, event, fields)).count() >= *n as usize
-        }
+        Expr::AtLeast(n, list) => list.iter().filter(|e| holds(e, event, fields)).count() >= *n as usize,
         Expr::Named(_, inner) => holds(inner, event, fields),
         Expr::Item(item) => item_holds(item, event, fields),
     }
@@ -65,11 +63,7 @@ fn item_holds(item: &Item, event: &Event, fields: Sources<'_>) -> bool {
 }
 
 /// The values an item looks at.
-pub(crate) fn item_values<'e>(
-    item: &Item,
-    event: &'e Event,
-    fields: Sources<'_>,
-) -> Vec<&'e Value> {
+pub(crate) fn item_values<'e>(item: &Item, event: &'e Event, fields: Sources<'_>) -> Vec<&'e Value> {
     match &item.field {
         Some(field) => values_of(field, event, fields),
         None => event.fields.iter().map(|(_, v)| v).collect(),
@@ -78,21 +72,11 @@ pub(crate) fn item_values<'e>(
 
 fn values_of<'e>(field: &str, event: &'e Event, fields: Sources<'_>) -> Vec<&'e Value> {
     let sources = fields(field);
-    event
-        .fields
-        .iter()
-        .filter(|(name, _)| sources.contains(name))
-        .map(|(_, value)| value)
-        .collect()
+    event.fields.iter().filter(|(name, _)| sources.contains(name)).map(|(_, value)| value).collect()
 }
 
 /// Whether a test holds for the values of its field.
-pub(crate) fn test_holds(
-    test: &Test,
-    values: &[&Value],
-    event: &Event,
-    fields: Sources<'_>,
-) -> bool {
+pub(crate) fn test_holds(test: &Test, values: &[&Value], event: &Event, fields: Sources<'_>) -> bool {
     match test {
         Test::Null => values.is_empty() || values.iter().any(|v| matches!(v, Value::Null)),
         Test::Exists(wanted) => *wanted != values.is_empty(),
@@ -113,12 +97,11 @@ pub(crate) fn value_fulfils(test: &Test, value: &Value) -> bool {
     match test {
         Test::Text(parts, case) => text_matches(parts, text, *case),
         Test::Regex(pattern) => regex_matches(pattern, text),
-        Test::Cidr(net) => text
-            .parse::<IpAddr>()
-            .is_ok_and(|address| net.contains(&address.to_canonical()) || net.contains(&address)),
+        Test::Cidr(net) => {
+            text.parse::<IpAddr>().is_ok_and(|address| net.contains(&address.to_canonical()) || net.contains(&address))
+        }
         Test::Number(compare, n) => {
-            !matches!(value, Value::Bool(_))
-                && number(text).is_some_and(|v| compares(v, *compare, *n))
+            !matches!(value, Value::Bool(_)) && number(text).is_some_and(|v| compares(v, *compare, *n))
         }
         Test::Bool(wanted) => text.eq_ignore_ascii_case(if *wanted { "true" } else { "false" }),
         Test::TimePart(part, n) => time::part_of(text, *part) == Some(*n),
@@ -136,17 +119,12 @@ fn regex_matches(pattern: &str, text: &str) -> bool {
         if compiled.len() >= KEPT && !compiled.contains_key(pattern) {
             compiled.clear();
         }
-        let regex = compiled
-            .entry(pattern.to_owned())
-            .or_insert_with(|| compile_regex(pattern).ok());
+        let regex = compiled.entry(pattern.to_owned()).or_insert_with(|| compile_regex(pattern).ok());
         regex.as_ref().is_some_and(|r| r.is_match(text.as_bytes()))
     })
 }
 
-#[expect(
-    clippy::float_cmp,
-    reason = "equality of numbers is what a rule asks for"
-)]
+#[expect(clippy::float_cmp, reason = "equality of numbers is what a rule asks for")]
 fn compares(value: f64, compare: Compare, wanted: f64) -> bool {
     match compare {
         Compare::Gt => value > wanted,
@@ -239,9 +217,7 @@ mod tests {
 
     fn event(fields: &[(&str, Value)]) -> Event {
         let fields = fields.iter().map(|(n, v)| ((*n).to_owned(), v.clone()));
-        Event {
-            fields: fields.collect(),
-        }
+        Event { fields: fields.collect() }
     }
 
     fn text(t: &str) -> Value {
@@ -255,9 +231,7 @@ mod tests {
     /// Whether the detection `sel` of these lines holds; the field `Two` has two sources.
     fn sel(lines: &str, event: &Event) -> bool {
         let lines = lines.replace('\n', "\n    ");
-        let rule = format!(
-            "title: t\nlogsource: {{product: p}}\ndetection:\n  sel:\n    {lines}\n  condition: sel\n"
-        );
+        let rule = format!("title: t\nlogsource: {{product: p}}\ndetection:\n  sel:\n    {lines}\n  condition: sel\n");
         let mut loader = Loader::new(Placeholders::default());
         loader.add_file("t", &rule);
         let set = loader.finish();
@@ -330,10 +304,7 @@ mod tests {
         assert!(sel("F: true", &event(&[("F", text("TRUE"))])));
         assert!(!sel("F: true", &event(&[("F", num("1"))])));
         assert!(sel("F: 'true'", &event(&[("F", Value::Bool(true))])));
-        assert!(!sel(
-            "F|contains: a",
-            &event(&[("F", Value::Object("{\"a\":1}".into()))])
-        ));
+        assert!(!sel("F|contains: a", &event(&[("F", Value::Object("{\"a\":1}".into()))])));
     }
 
     #[test]

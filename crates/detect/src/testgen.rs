@@ -9,31 +9,17 @@ use khien_event::event::{Event, Value};
 use khien_event::taxonomy::LogSource;
 use proptest::strategy::Strategy;
 
-use crate::rule::{
-    Case, Compare, Expr, Item, Level, Link, Origin, Part, Rule, Test, TextOp, TimePart, pcre,
-};
+use crate::rule::{Case, Compare, Expr, Item, Level, Link, Origin, Part, Rule, Test, TextOp, TimePart, pcre};
 
 /// Names that rules ask for; dotted ones are members of objects.
 pub const FIELDS: [&str; 7] = ["A", "B", "Image", "c.d", "c.e", "x y", "é"];
 
 const PIECES: [&str; 32] = [
-    "a", "A", "b", "B", "ab", "\\", "\\\\", "*", "?", "\"", "/", " ", "-", "é", "É", "ß", "İ",
-    "\u{212a}", "k", "K", "😀", "\n", "\t", "\u{1}", "ſ", "s", "1", "10", "true", "null",
-    "cmd.exe", "Σς",
+    "a", "A", "b", "B", "ab", "\\", "\\\\", "*", "?", "\"", "/", " ", "-", "é", "É", "ß", "İ", "\u{212a}", "k", "K",
+    "😀", "\n", "\t", "\u{1}", "ſ", "s", "1", "10", "true", "null", "cmd.exe", "Σς",
 ];
 
-const NUMBERS: [&str; 10] = [
-    "0",
-    "-0",
-    "1",
-    "10",
-    "1.0",
-    "1e1",
-    "10.5",
-    "-1",
-    "4688",
-    "9007199254740993",
-];
+const NUMBERS: [&str; 10] = ["0", "-0", "1", "10", "1.0", "1e1", "10.5", "-1", "4688", "9007199254740993"];
 
 const WORDS: [&str; 14] = [
     "1",
@@ -52,28 +38,10 @@ const WORDS: [&str; 14] = [
     "2026-02-03 04:05:06",
 ];
 
-const NETS: [&str; 5] = [
-    "10.0.0.0/8",
-    "10.0.0.1/32",
-    "0.0.0.0/0",
-    "2001:db8::/32",
-    "10.1.0.0/16",
-];
+const NETS: [&str; 5] = ["10.0.0.0/8", "10.0.0.1/32", "0.0.0.0/0", "2001:db8::/32", "10.1.0.0/16"];
 
-const PATTERNS: [&str; 12] = [
-    "a",
-    "^a",
-    "b$",
-    "a.*b",
-    "(?i)cmd\\.exe",
-    "[ab]{2}",
-    "\\d+",
-    "\\\\",
-    "(?s)a.b",
-    "^$",
-    "é|ß",
-    "(?i)k",
-];
+const PATTERNS: [&str; 12] =
+    ["a", "^a", "b$", "a.*b", "(?i)cmd\\.exe", "[ab]{2}", "\\d+", "\\\\", "(?s)a.b", "^$", "é|ß", "(?i)k"];
 
 /// Most nodes of one generated rule.
 const NODES: usize = 24;
@@ -213,30 +181,10 @@ fn list(source: &mut Source<'_>, depth: usize, nodes: &mut usize) -> Vec<Expr> {
 
 fn item(source: &mut Source<'_>) -> Item {
     let keyword = source.chance(10);
-    let count = if source.chance(5) {
-        0
-    } else {
-        1 + source.below(3)
-    };
-    let link = if source.chance(30) {
-        Link::All
-    } else {
-        Link::Any
-    };
-    let tests = (0..count)
-        .map(|_| {
-            if keyword {
-                keyword_test(source)
-            } else {
-                test(source)
-            }
-        })
-        .collect();
-    Item {
-        field: (!keyword).then(|| source.pick(&FIELDS).to_owned()),
-        link,
-        tests,
-    }
+    let count = if source.chance(5) { 0 } else { 1 + source.below(3) };
+    let link = if source.chance(30) { Link::All } else { Link::Any };
+    let tests = (0..count).map(|_| if keyword { keyword_test(source) } else { test(source) }).collect();
+    Item { field: (!keyword).then(|| source.pick(&FIELDS).to_owned()), link, tests }
 }
 
 fn keyword_test(source: &mut Source<'_>) -> Test {
@@ -254,25 +202,13 @@ fn keyword_test(source: &mut Source<'_>) -> Test {
 fn test(source: &mut Source<'_>) -> Test {
     match source.below(16) {
         0 => Test::Regex(regex(source)),
-        1 => Test::Cidr(
-            source
-                .pick(&NETS)
-                .parse()
-                .expect("the networks above are valid"),
-        ),
-        2 => Test::Number(
-            compare(source),
-            source.pick(&[0.0, 1.0, 10.0, 10.5, -1.0, 4688.0]),
-        ),
+        1 => Test::Cidr(source.pick(&NETS).parse().expect("the networks above are valid")),
+        2 => Test::Number(compare(source), source.pick(&[0.0, 1.0, 10.0, 10.5, -1.0, 4688.0])),
         3 => Test::Number(Compare::Eq, source.pick(&[0.0, 1.0, 10.0, 4688.0])),
         4 => Test::Bool(source.chance(50)),
         5 => Test::Null,
         6 => Test::Exists(source.chance(50)),
-        7 => Test::FieldRef(
-            source.pick(&FIELDS).to_owned(),
-            text_op(source),
-            case(source),
-        ),
+        7 => Test::FieldRef(source.pick(&FIELDS).to_owned(), text_op(source), case(source)),
         8 => time_test(source),
         _ => Test::Text(pattern(source), case(source)),
     }
@@ -291,30 +227,15 @@ fn time_test(source: &mut Source<'_>) -> Test {
 }
 
 fn compare(source: &mut Source<'_>) -> Compare {
-    source.pick(&[
-        Compare::Gt,
-        Compare::Gte,
-        Compare::Lt,
-        Compare::Lte,
-        Compare::Eq,
-    ])
+    source.pick(&[Compare::Gt, Compare::Gte, Compare::Lt, Compare::Lte, Compare::Eq])
 }
 
 fn text_op(source: &mut Source<'_>) -> TextOp {
-    source.pick(&[
-        TextOp::Equals,
-        TextOp::Contains,
-        TextOp::StartsWith,
-        TextOp::EndsWith,
-    ])
+    source.pick(&[TextOp::Equals, TextOp::Contains, TextOp::StartsWith, TextOp::EndsWith])
 }
 
 fn case(source: &mut Source<'_>) -> Case {
-    if source.chance(25) {
-        Case::Exact
-    } else {
-        Case::Fold
-    }
+    if source.chance(25) { Case::Exact } else { Case::Fold }
 }
 
 fn regex(source: &mut Source<'_>) -> String {
@@ -337,14 +258,7 @@ fn pattern(source: &mut Source<'_>) -> Vec<Part> {
     }
     push(&mut parts, Part::Literal(source.text()));
     if shape == 7 {
-        push(
-            &mut parts,
-            if source.chance(50) {
-                Part::Any
-            } else {
-                Part::One
-            },
-        );
+        push(&mut parts, if source.chance(50) { Part::Any } else { Part::One });
         push(&mut parts, Part::Literal(source.text()));
     }
     if matches!(shape, 0 | 1 | 3) {
@@ -392,11 +306,7 @@ fn nested(source: &mut Source<'_>) -> Json {
         }
     }
     let inner = Json::Object(members);
-    if source.chance(20) {
-        Json::Array(vec![inner, value(source, 1)])
-    } else {
-        inner
-    }
+    if source.chance(20) { Json::Array(vec![inner, value(source, 1)]) } else { inner }
 }
 
 fn value(source: &mut Source<'_>, depth: usize) -> Json {
@@ -434,11 +344,7 @@ fn flatten(path: &str, json: &Json, event: &mut Event) {
                 event.fields.push((path.to_owned(), Value::Object(text)));
             }
             for (name, member) in members {
-                let path = if path.is_empty() {
-                    (*name).to_owned()
-                } else {
-                    format!("{path}.{name}")
-                };
+                let path = if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") };
                 flatten(&path, member, event);
             }
             return;
@@ -583,10 +489,7 @@ mod tests {
                 }
             }
         }
-        assert!(
-            hits * 8 > misses && misses * 8 > hits,
-            "{hits} hits, {misses} misses"
-        );
+        assert!(hits * 8 > misses && misses * 8 > hits, "{hits} hits, {misses} misses");
     }
 
     #[test]

@@ -56,11 +56,7 @@ fn yaml_files(tar: &[u8]) -> Vec<(String, String)> {
         let size = usize::from_str_radix(field(124..136).trim(), 8).expect("a size");
         let body = &tar[at + 512..at + 512 + size];
         let prefix = field(345..500);
-        let short = if prefix.is_empty() {
-            field(0..100)
-        } else {
-            format!("{prefix}/{}", field(0..100))
-        };
+        let short = if prefix.is_empty() { field(0..100) } else { format!("{prefix}/{}", field(0..100)) };
         match header[156] {
             b'L' => {
                 let text = String::from_utf8_lossy(body);
@@ -68,17 +64,12 @@ fn yaml_files(tar: &[u8]) -> Vec<(String, String)> {
             }
             b'x' => {
                 let text = String::from_utf8_lossy(body).into_owned();
-                let path = text
-                    .lines()
-                    .find_map(|l| l.split_once(" path=").map(|(_, p)| p.to_owned()));
+                let path = text.lines().find_map(|l| l.split_once(" path=").map(|(_, p)| p.to_owned()));
                 long_name = path.or(long_name);
             }
             _ => {
                 let name = long_name.take().unwrap_or(short);
-                if std::path::Path::new(&name)
-                    .extension()
-                    .is_some_and(|e| e == "yml")
-                {
+                if std::path::Path::new(&name).extension().is_some_and(|e| e == "yml") {
                     files.push((name, String::from_utf8_lossy(body).into_owned()));
                 }
             }
@@ -94,9 +85,7 @@ fn load(root: &std::path::Path) -> (RuleSet, usize) {
     let files = yaml_files(&tar);
     let used = files.iter().filter(|(name, _)| {
         let name = name.trim_start_matches("./");
-        FOLDERS
-            .iter()
-            .any(|f| name.starts_with(f) || name.contains(&format!("/{f}")))
+        FOLDERS.iter().any(|f| name.starts_with(f) || name.contains(&format!("/{f}")))
     });
     let start = Instant::now();
     let mut loader = Loader::new(Placeholders::default());
@@ -106,11 +95,7 @@ fn load(root: &std::path::Path) -> (RuleSet, usize) {
         count += 1;
     }
     let set = loader.finish();
-    println!(
-        "{count} files, {} rules loaded in {:?}",
-        set.rules.len(),
-        start.elapsed()
-    );
+    println!("{count} files, {} rules loaded in {:?}", set.rules.len(), start.elapsed());
     (set, count)
 }
 
@@ -119,25 +104,14 @@ fn every_rule_in_use_loads_and_packs() {
     let Some(root) = corpus() else { return };
     let (set, files) = load(&root);
     assert!(files > 3_700, "{files}");
-    let errors: Vec<_> = set
-        .problems
-        .iter()
-        .filter(|p| p.severity == Severity::Error)
-        .collect();
-    assert!(
-        errors.iter().all(|p| p.reason.contains("placeholder")),
-        "{errors:?}"
-    );
+    let errors: Vec<_> = set.problems.iter().filter(|p| p.severity == Severity::Error).collect();
+    assert!(errors.iter().all(|p| p.reason.contains("placeholder")), "{errors:?}");
     assert_eq!(set.rules.len() + errors.len(), files);
     let mut bytes = Vec::new();
     pack::write(&set, &mut bytes).expect("memory can be written");
     let start = Instant::now();
     let again = pack::read(bytes.as_slice()).expect("a fresh pack is readable");
-    println!(
-        "{} bytes of pack read in {:?}",
-        bytes.len(),
-        start.elapsed()
-    );
+    println!("{} bytes of pack read in {:?}", bytes.len(), start.elapsed());
     assert_eq!(again, set);
 }
 
@@ -147,10 +121,7 @@ fn real_events_give_the_reference_detections() {
     let (set, _) = load(&root);
     let taxonomy = Taxonomy::embedded();
     let lines = content(&root, "windows_evtx_dev.jsonl");
-    let lines: Vec<&[u8]> = lines
-        .split(|b| *b == b'\n')
-        .filter(|l| !l.is_empty())
-        .collect();
+    let lines: Vec<&[u8]> = lines.split(|b| *b == b'\n').filter(|l| !l.is_empty()).collect();
     // Unoptimised builds take one line in twenty.
     let step = if cfg!(debug_assertions) { 20 } else { 1 };
     let mut found: HashSet<(String, usize)> = HashSet::new();
@@ -160,22 +131,12 @@ fn real_events_give_the_reference_detections() {
         let kind = kind_of_event(&event, shape_of_event(&event, taxonomy), taxonomy);
         let rules = routes.entry(kind).or_insert_with(|| {
             let applies = |r: &&khien_detect::rule::Rule| {
-                r.logsource.product.as_deref() == Some("windows")
-                    && taxonomy.applies(kind, &r.logsource)
+                r.logsource.product.as_deref() == Some("windows") && taxonomy.applies(kind, &r.logsource)
             };
             set.rules.iter().filter(applies).collect::<Vec<_>>()
         });
-        let sources = |field: &str| {
-            taxonomy
-                .sources(kind, field)
-                .iter()
-                .map(ToString::to_string)
-                .collect()
-        };
-        for rule in rules
-            .iter()
-            .filter(|r| reference::matches(r, &event, &sources))
-        {
+        let sources = |field: &str| taxonomy.sources(kind, field).iter().map(ToString::to_string).collect();
+        for rule in rules.iter().filter(|r| reference::matches(r, &event, &sources)) {
             found.insert((rule.id.clone(), index + 1));
         }
     }
@@ -189,11 +150,7 @@ fn compare(oracle: &str, found: &HashSet<(String, usize)>, step: usize) {
         let cells: Vec<&str> = row.split(',').collect();
         let line: usize = cells[1].parse().expect("a line number");
         if (line - 1).is_multiple_of(step) {
-            let set = if cells.last() == Some(&"must") {
-                &mut must
-            } else {
-                &mut may
-            };
+            let set = if cells.last() == Some(&"must") { &mut must } else { &mut may };
             set.insert((cells[0].to_owned(), line));
         }
     }
@@ -203,12 +160,7 @@ fn compare(oracle: &str, found: &HashSet<(String, usize)>, step: usize) {
         extra.entry(rule).or_default().push(*line);
     }
     let of_may = may.intersection(found).count();
-    println!(
-        "must {} missing {}, may {of_may} of {}, extra {extra:?}",
-        must.len(),
-        missing.len(),
-        may.len()
-    );
+    println!("must {} missing {}, may {of_may} of {}, extra {extra:?}", must.len(), missing.len(), may.len());
     for row in may.difference(found) {
         println!("not found, of may: {row:?}");
     }

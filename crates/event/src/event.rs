@@ -39,9 +39,6 @@ pub struct Event {
 impl Event {
     /// The values of `name`.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.fields
-            .iter()
-            .filter(move |(n, _)| n == name)
-            .map(|(_, v)| v)
+        self.fields.iter().filter(move |(n, _)| n == name).map(|(_, v)| v)
     }
 }

@@ -90,10 +90,7 @@ impl Fields {
 
     /// The same, but every field's full name is kept too ([`Fields::label`]). Slower; for explanation, OCSF and tests.
     pub fn with_labels(names: Arc<Names>) -> Self {
-        Self {
-            labels: Some(Vec::with_capacity(64)),
-            ..Self::new(names)
-        }
+        Self { labels: Some(Vec::with_capacity(64)), ..Self::new(names) }
     }
 
     /// Whether full names are kept.
@@ -124,13 +121,7 @@ impl Fields {
         let id = self.names.get(name);
         let start = self.scratch.len() as u32;
         self.scratch.extend_from_slice(value);
-        self.list.push(Field {
-            name: id,
-            kind,
-            in_scratch: true,
-            start,
-            len: value.len() as u32,
-        });
+        self.list.push(Field { name: id, kind, in_scratch: true, start, len: value.len() as u32 });
         self.push_label(name);
     }
 
@@ -144,13 +135,7 @@ impl Fields {
 
     /// Adds a value that is the span `start..start + len` of the raw record.
     pub fn push_span(&mut self, name: FieldId, kind: Kind, start: usize, len: usize) {
-        self.list.push(Field {
-            name,
-            kind,
-            in_scratch: false,
-            start: start as u32,
-            len: len as u32,
-        });
+        self.list.push(Field { name, kind, in_scratch: false, start: start as u32, len: len as u32 });
     }
 
     /// Adds the full name of the field just pushed by [`Fields::push_span`]. Does nothing unless names are kept.
@@ -169,15 +154,8 @@ impl Fields {
     /// The bytes of `field`, of this event, whose raw record is `raw`.
     #[inline]
     pub fn bytes<'a>(&'a self, raw: &'a [u8], field: &Field) -> &'a [u8] {
-        let (start, end) = (
-            field.start as usize,
-            field.start as usize + field.len as usize,
-        );
-        if field.in_scratch {
-            &self.scratch[start..end]
-        } else {
-            &raw[start..end]
-        }
+        let (start, end) = (field.start as usize, field.start as usize + field.len as usize);
+        if field.in_scratch { &self.scratch[start..end] } else { &raw[start..end] }
     }
 
     /// Whether the value of `field` is a span of the raw record.
@@ -195,9 +173,7 @@ impl Fields {
         self.labels
             .as_ref()
             .and_then(|l| l.get(index))
-            .and_then(|&(s, n)| {
-                std::str::from_utf8(&self.scratch[s as usize..(s + n) as usize]).ok()
-            })
+            .and_then(|&(s, n)| std::str::from_utf8(&self.scratch[s as usize..(s + n) as usize]).ok())
             .unwrap_or("")
     }
 }

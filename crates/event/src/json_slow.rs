@@ -43,18 +43,12 @@ pub fn event_from_json(bytes: &[u8], taxonomy: &Taxonomy) -> Result<Event, Malfo
     if bytes.len() > limits::RECORD_BYTES {
         return Err(Malformed::new("record too long", limits::RECORD_BYTES));
     }
-    let text = simdutf8::compat::from_utf8(bytes)
-        .map_err(|e| Malformed::new("not UTF-8", e.valid_up_to()))?;
+    let text = simdutf8::compat::from_utf8(bytes).map_err(|e| Malformed::new("not UTF-8", e.valid_up_to()))?;
     let root: &RawValue = parse(text)?;
     if !root.get().starts_with('{') {
         return Err(Malformed::new("not a JSON object", 0));
     }
-    let mut reader = Reader {
-        taxonomy,
-        event: Event::default(),
-        path: Vec::new(),
-        bytes: 0,
-    };
+    let mut reader = Reader { taxonomy, event: Event::default(), path: Vec::new(), bytes: 0 };
     reader.members(root.get(), 1)?;
     Ok(reader.event)
 }
@@ -62,21 +56,15 @@ pub fn event_from_json(bytes: &[u8], taxonomy: &Taxonomy) -> Result<Event, Malfo
 /// The shape of a record by the names of its fields; what [`Taxonomy::mark`] and [`Taxonomy::shape_of`] say of a JSON
 /// record while it is walked.
 pub fn shape_of_event(event: &Event, taxonomy: &Taxonomy) -> ShapeId {
-    let marks = event
-        .fields
-        .iter()
-        .fold(0, |marks, (name, _)| marks | taxonomy.mark_of_name(name));
+    let marks = event.fields.iter().fold(0, |marks, (name, _)| marks | taxonomy.mark_of_name(name));
     taxonomy.shape_of(marks)
 }
 
 /// The kind of an event of `shape`: each discriminator counts with the first of its values that has a text
 /// ([`Value::text`]), and as absent when none has.
 pub fn kind_of_event(event: &Event, shape: ShapeId, taxonomy: &Taxonomy) -> KindId {
-    let values: Vec<_> = taxonomy
-        .discriminators(shape)
-        .iter()
-        .map(|name| event.values(name).find_map(Value::text))
-        .collect();
+    let values: Vec<_> =
+        taxonomy.discriminators(shape).iter().map(|name| event.values(name).find_map(Value::text)).collect();
     taxonomy.kind(shape, &values)
 }
 
@@ -120,9 +108,7 @@ impl Reader<'_> {
                 if elements.is_empty() {
                     return self.push(name, Value::EmptyArray);
                 }
-                elements
-                    .iter()
-                    .try_for_each(|e| self.value(name, e.get(), depth + 1))
+                elements.iter().try_for_each(|e| self.value(name, e.get(), depth + 1))
             }
             Some(b'"') => {
                 let Text(text) = parse(text)?;
@@ -156,11 +142,7 @@ impl Reader<'_> {
 
 /// Whether something may be nested in what is `depth` deep.
 fn below(depth: usize) -> Result<(), Malformed> {
-    if depth < limits::JSON_DEPTH {
-        Ok(())
-    } else {
-        Err(Malformed::new("nested too deep", 0))
-    }
+    if depth < limits::JSON_DEPTH { Ok(()) } else { Err(Malformed::new("nested too deep", 0)) }
 }
 
 /// One level of `text`; what is inside stays text.
@@ -170,11 +152,7 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
 
 /// Where in `text` the parser stopped.
 fn offset(text: &str, error: &serde_json::Error) -> usize {
-    let before: usize = text
-        .split_inclusive('\n')
-        .take(error.line().saturating_sub(1))
-        .map(str::len)
-        .sum();
+    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     (before + error.column()).min(text.len())
 }
 
@@ -276,15 +254,11 @@ mod tests {
     use super::*;
 
     fn fields(json: &str) -> Vec<(String, Value)> {
-        event_from_json(json.as_bytes(), Taxonomy::embedded())
-            .expect("valid")
-            .fields
+        event_from_json(json.as_bytes(), Taxonomy::embedded()).expect("valid").fields
     }
 
     fn refused(json: &[u8]) -> &'static str {
-        event_from_json(json, Taxonomy::embedded())
-            .expect_err("malformed")
-            .reason
+        event_from_json(json, Taxonomy::embedded()).expect_err("malformed").reason
     }
 
     fn text(s: &str) -> Value {
@@ -296,9 +270,7 @@ mod tests {
     }
 
     fn pairs(list: &[(&str, Value)]) -> Vec<(String, Value)> {
-        list.iter()
-            .map(|(n, v)| ((*n).to_owned(), v.clone()))
-            .collect()
+        list.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect()
     }
 
     #[test]
@@ -333,19 +305,13 @@ mod tests {
 
     #[test]
     fn repeated_keys_give_both_values() {
-        assert_eq!(
-            fields(r#"{"a":1,"a":2}"#),
-            pairs(&[("a", number("1")), ("a", number("2"))])
-        );
+        assert_eq!(fields(r#"{"a":1,"a":2}"#), pairs(&[("a", number("1")), ("a", number("2"))]));
     }
 
     #[test]
     fn numbers_of_any_size_are_kept_as_written() {
         let digits = "9".repeat(400);
-        assert_eq!(
-            fields(&format!("{{\"a\":{digits}}}")),
-            pairs(&[("a", number(&digits))])
-        );
+        assert_eq!(fields(&format!("{{\"a\":{digits}}}")), pairs(&[("a", number(&digits))]));
     }
 
     #[test]
@@ -373,10 +339,7 @@ mod tests {
     fn depth_is_limited_to_the_level() {
         let nested = |n: usize| format!("{{\"a\":{}{}}}", "[".repeat(n), "]".repeat(n));
         assert_eq!(fields(&nested(limits::JSON_DEPTH - 1)).len(), 1);
-        assert_eq!(
-            refused(nested(limits::JSON_DEPTH).as_bytes()),
-            "nested too deep"
-        );
+        assert_eq!(refused(nested(limits::JSON_DEPTH).as_bytes()), "nested too deep");
         assert_eq!(refused(nested(10_000).as_bytes()), "nested too deep");
         let objects = "{\"a\":".repeat(10_000) + "1" + &"}".repeat(10_000);
         assert_eq!(refused(objects.as_bytes()), "nested too deep");
@@ -391,11 +354,7 @@ mod tests {
     #[test]
     fn a_record_cannot_grow_without_end() {
         let deep = format!("{{\"{}\":", "k".repeat(100_000)).repeat(100);
-        let json = format!(
-            "{deep}{{{}\"a\":1}}{}",
-            "\"a\":1,".repeat(60_000),
-            "}".repeat(100)
-        );
+        let json = format!("{deep}{{{}\"a\":1}}{}", "\"a\":1,".repeat(60_000), "}".repeat(100));
         assert_eq!(refused(json.as_bytes()), "names and objects too large");
     }
 

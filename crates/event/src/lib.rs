@@ -4,11 +4,17 @@
 //! Invariants: a decoder never panics and never loses the raw bytes; a decoded value is a span of the record or of a
 //! scratch buffer that the caller owns; memory is bounded by the record limit.
 
+pub mod attack;
 pub mod decode;
 pub mod event;
+pub mod evtx;
 pub mod fields;
+pub mod frame;
+pub mod input;
 pub mod json;
 pub mod json_slow;
 pub mod names;
+pub mod ocsf;
 pub mod taxonomy;
+pub mod text;
 pub mod time;

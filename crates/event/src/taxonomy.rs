@@ -33,18 +33,7 @@ use names::NameTable;
 pub struct KindId(pub u16);
 
 /// A Sigma log source as a rule or a kind of event states it.
-#[derive(
-    Clone,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSource {
     /// `product`
@@ -64,32 +53,54 @@ impl LogSource {
             (Some(_), None) => false,
             (Some(rule), Some(own)) => rule.eq_ignore_ascii_case(own),
         };
-        same(&rule.product, &self.product)
-            && same(&rule.category, &self.category)
-            && same(&rule.service, &self.service)
+        same(&rule.product, &self.product) && same(&rule.category, &self.category) && same(&rule.service, &self.service)
     }
 }
 
 /// Field names a rule may use, each with the canonical names that hold it.
 type FieldMap = HashMap<String, Vec<String>, foldhash::fast::FixedState>;
 
+/// Names and texts of the embedded files.
+macro_rules! files {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../content/taxonomy/", $name)))),*]
+    };
+}
+
 /// The files of the embedded table, in the order in which shapes and kinds are tried.
-const FILES: &[(&str, &str)] = &[
-    (
-        "windows.toml",
-        include_str!("../content/taxonomy/windows.toml"),
-    ),
-    (
-        "windows_ecs.toml",
-        include_str!("../content/taxonomy/windows_ecs.toml"),
-    ),
-];
+const FILES: &[(&str, &str)] = files! {
+    "windows.toml"
+    "windows_ecs.toml"
+    "linux.toml"
+    "hosts.toml"
+    "auditd.toml"
+    "network.toml"
+    "zeek.toml"
+    "web.toml"
+    "w3c.toml"
+    "appliances.toml"
+    "leef.toml"
+    "keyvalue.toml"
+    "cloud.toml"
+    "gcp.toml"
+    "okta.toml"
+    "m365.toml"
+    "azure.toml"
+    "kubernetes.toml"
+    "bitbucket.toml"
+    "onelogin.toml"
+    "duo.toml"
+    "opencanary.toml"
+    "github.toml"
+    "endpoint.toml"
+    "text.toml"
+};
 
 /// See the module text.
 #[derive(Debug)]
 pub struct Taxonomy {
     names: NameTable,
-    /// Canonical name to its bit; see [`Taxonomy::mark`].
+    /// Canonical name to its bits, at most 64 different ones; see [`Taxonomy::mark`].
     marks: HashMap<String, u64, foldhash::fast::FixedState>,
     /// Index 0 is the unknown shape.
     shapes: Vec<Shape>,
@@ -100,9 +111,8 @@ pub struct Taxonomy {
 impl Taxonomy {
     /// The table the binary ships.
     pub fn embedded() -> &'static Self {
-        static TABLE: LazyLock<Taxonomy> = LazyLock::new(|| {
-            Taxonomy::parse(FILES).expect("a test loads the same embedded files and finds no error")
-        });
+        static TABLE: LazyLock<Taxonomy> =
+            LazyLock::new(|| Taxonomy::parse(FILES).expect("a test loads the same embedded files and finds no error"));
         &TABLE
     }
 
@@ -146,10 +156,7 @@ impl Taxonomy {
 
     /// The shape of a JSON record with these marks: the first of the table that asks for nothing else.
     pub fn shape_of(&self, marks: u64) -> ShapeId {
-        let found = self
-            .shapes
-            .iter()
-            .position(|shape| shape.when.iter().any(|all| marks & all == *all));
+        let found = self.shapes.iter().position(|shape| shape.when.iter().any(|all| marks & all == *all));
         ShapeId(found.unwrap_or(0) as u16)
     }
 
@@ -160,9 +167,7 @@ impl Taxonomy {
 
     /// The name of `shape`, `unknown` for shape 0.
     pub fn shape_name(&self, shape: ShapeId) -> &str {
-        self.shapes
-            .get(usize::from(shape.0))
-            .map_or("unknown", |s| &s.name)
+        self.shapes.get(usize::from(shape.0)).map_or(load::UNKNOWN, |s| &s.name)
     }
 
     /// Number of shapes, the unknown one included.
@@ -172,9 +177,7 @@ impl Taxonomy {
 
     /// The canonical names of the fields on which the kind of a record of `shape` depends, at most 8.
     pub fn discriminators(&self, shape: ShapeId) -> &[&str] {
-        self.shapes
-            .get(usize::from(shape.0))
-            .map_or(&[], |s| &s.discriminators)
+        self.shapes.get(usize::from(shape.0)).map_or(&[], |s| &s.discriminators)
     }
 
     /// The kind of a record of `shape` by its discriminators, in their order; `None` where the field is absent.
@@ -203,16 +206,12 @@ impl Taxonomy {
 
     /// The name of `kind`, such as `sysmon.process_creation`; `unknown` for kind 0.
     pub fn kind_name(&self, kind: KindId) -> &str {
-        self.kinds
-            .get(usize::from(kind.0))
-            .map_or("unknown", |k| &k.name)
+        self.kinds.get(usize::from(kind.0)).map_or(load::UNKNOWN, |k| &k.name)
     }
 
     /// The log sources of `kind`; empty for kind 0.
     pub fn log_sources(&self, kind: KindId) -> &[LogSource] {
-        self.kinds
-            .get(usize::from(kind.0))
-            .map_or(&[], |k| &k.sources)
+        self.kinds.get(usize::from(kind.0)).map_or(&[], |k| &k.sources)
     }
 
     /// Whether a rule with `source` is written for events of `kind`: some log source of the kind satisfies every
@@ -228,10 +227,7 @@ impl Taxonomy {
     /// mean "any of them".
     pub fn sources<'a>(&'a self, kind: KindId, field: &'a str) -> Vec<Cow<'a, str>> {
         let name = self.names.canonical(field);
-        let mapped = self
-            .kinds
-            .get(usize::from(kind.0))
-            .and_then(|k| k.fields.get(name.as_ref()));
+        let mapped = self.kinds.get(usize::from(kind.0)).and_then(|k| k.fields.get(name.as_ref()));
         match mapped {
             Some(names) => names.iter().map(|n| Cow::Borrowed(n.as_str())).collect(),
             None => vec![name],
@@ -253,9 +249,7 @@ impl Taxonomy {
 
     /// The canonical names of the fields that may hold the event time of records of `shape`, best first.
     pub fn time_fields(&self, shape: ShapeId) -> &[&str] {
-        self.shapes
-            .get(usize::from(shape.0))
-            .map_or(&[], |s| &s.time)
+        self.shapes.get(usize::from(shape.0)).map_or(&[], |s| &s.time)
     }
 }
 
@@ -279,11 +273,7 @@ impl Shape {
     /// Whether `condition` holds for completed `values`. A condition on a field this shape does not have holds only if
     /// the field must be absent.
     fn holds(&self, condition: &Condition, values: &[Option<&str>]) -> bool {
-        let value = self
-            .discriminators
-            .iter()
-            .position(|d| *d == condition.field)
-            .and_then(|i| values[i]);
+        let value = self.discriminators.iter().position(|d| *d == condition.field).and_then(|i| values[i]);
         condition.tests.iter().any(|t| t.holds(value))
     }
 }

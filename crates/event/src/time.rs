@@ -151,10 +151,7 @@ fn digits(bytes: &[u8], at: usize, count: usize) -> Option<i64> {
     bytes
         .get(at..at + count)?
         .iter()
-        .try_fold(0, |value, byte| {
-            byte.is_ascii_digit()
-                .then(|| value * 10 + i64::from(byte - b'0'))
-        })
+        .try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
 }
 
 /// Days from 1970-01-01 to a day of the proleptic Gregorian calendar; `None` when there is no such day.
@@ -199,10 +196,7 @@ fn year_of(nanos: i64) -> i64 {
 
 /// One time out of its parts; `None` when it does not fit nanoseconds in an `i64`.
 fn join(days: i64, clock: Clock, offset_seconds: i64) -> Option<i64> {
-    days.checked_mul(DAY)?
-        .checked_sub(offset_seconds)?
-        .checked_mul(SECOND)?
-        .checked_add(clock)
+    days.checked_mul(DAY)?.checked_sub(offset_seconds)?.checked_mul(SECOND)?.checked_add(clock)
 }
 
 /// Removes one pair of brackets or quotes around the text.
@@ -220,11 +214,7 @@ fn epoch(bytes: &[u8]) -> Option<i64> {
         return None;
     }
     let value = digits(bytes, 0, whole.min(18))?;
-    let value = if whole == 19 {
-        value.checked_mul(10)?.checked_add(digits(bytes, 18, 1)?)?
-    } else {
-        value
-    };
+    let value = if whole == 19 { value.checked_mul(10)?.checked_add(digits(bytes, 18, 1)?)? } else { value };
     let nanos = match bytes.get(whole) {
         None => 0,
         Some(b'.' | b',') => {
@@ -245,34 +235,21 @@ fn epoch(bytes: &[u8]) -> Option<i64> {
         260_000_000_000_000_000.. => (1, 0),
         _ => return None,
     };
-    let base = base * SECOND / unit;
-    (value - base)
-        .checked_mul(unit)?
-        .checked_add(nanos / (SECOND / unit))
+    (value - base * (SECOND / unit)).checked_mul(unit)?.checked_add(nanos / (SECOND / unit))
 }
 
 /// `/Date(1600000000000)/`, with or without an offset, which says nothing about the instant.
 fn json_date(bytes: &[u8]) -> Option<i64> {
-    let inner = bytes
-        .strip_prefix(b"/Date(")
-        .or_else(|| bytes.strip_prefix(b"\\/Date("))?;
+    let inner = bytes.strip_prefix(b"/Date(").or_else(|| bytes.strip_prefix(b"\\/Date("))?;
     let sign = if inner.first() == Some(&b'-') { -1 } else { 1 };
     let from = usize::from(sign < 0);
-    let count = inner
-        .get(from..)?
-        .iter()
-        .take_while(|b| b.is_ascii_digit())
-        .count();
+    let count = inner.get(from..)?.iter().take_while(|b| b.is_ascii_digit()).count();
     if count == 0 || count > 15 {
         return None;
     }
     let rest = inner.get(from + count..)?;
     let closed = rest.ends_with(b")/") || rest.ends_with(b")\\/");
-    closed.then(|| {
-        digits(inner, from, count)?
-            .checked_mul(sign)?
-            .checked_mul(1_000_000)
-    })?
+    closed.then(|| digits(inner, from, count)?.checked_mul(sign)?.checked_mul(1_000_000))?
 }
 
 /// `10/Oct/2000:13:55:36 -0700`
@@ -401,11 +378,7 @@ impl Words {
     }
 
     fn in_year(&self, year: i64) -> Option<i64> {
-        join(
-            days(year, self.month?, self.day?)?,
-            self.clock_of_day()?,
-            self.offset.unwrap_or(0),
-        )
+        join(days(year, self.month?, self.day?)?, self.clock_of_day()?, self.offset.unwrap_or(0))
     }
 
     fn clock_of_day(&self) -> Option<Clock> {
@@ -427,18 +400,13 @@ impl Words {
         }
         let latest = reference_ns.saturating_add(DAY * SECOND);
         let year = year_of(latest);
-        (0..=8)
-            .filter_map(|back| self.in_year(year - back))
-            .find(|&time| time <= latest)
+        (0..=8).filter_map(|back| self.in_year(year - back)).find(|&time| time <= latest)
     }
 }
 
 /// The words of a time, at most twelve.
 fn tokens(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes
-        .split(|b| matches!(b, b' ' | b',' | b'\t'))
-        .filter(|word| !word.is_empty())
-        .take(12)
+    bytes.split(|b| matches!(b, b' ' | b',' | b'\t')).filter(|word| !word.is_empty()).take(12)
 }
 
 fn words(bytes: &[u8]) -> Option<Words> {
@@ -493,32 +461,18 @@ fn month(word: &[u8]) -> Option<i64> {
         b"november",
         b"december",
     ];
-    position(&NAMES, word).map(|at| at as i64 + 1)
+    (1..).zip(NAMES).find(|(_, name)| shortens(name, word)).map(|(number, _)| number)
 }
 
 fn is_weekday(word: &[u8]) -> bool {
-    const NAMES: [&[u8]; 7] = [
-        b"monday",
-        b"tuesday",
-        b"wednesday",
-        b"thursday",
-        b"friday",
-        b"saturday",
-        b"sunday",
-    ];
-    position(&NAMES, word).is_some()
+    const NAMES: [&[u8]; 7] = [b"monday", b"tuesday", b"wednesday", b"thursday", b"friday", b"saturday", b"sunday"];
+    NAMES.iter().any(|name| shortens(name, word))
 }
 
-/// Where `word`, or what it shortens to three letters or more, stands in `names`.
-fn position(names: &[&[u8]], word: &[u8]) -> Option<usize> {
+/// Whether `word` is `name` or its beginning of three letters or more.
+fn shortens(name: &[u8], word: &[u8]) -> bool {
     let word = word.strip_suffix(b".").unwrap_or(word);
-    if word.len() < 3 {
-        return None;
-    }
-    names.iter().position(|name| {
-        name.get(..word.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(word))
-    })
+    word.len() >= 3 && name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -558,11 +512,32 @@ mod tests {
     #[test]
     fn refuses_what_is_no_time() {
         for text in [
-            "", "T", "2020-13-01T00:00:00Z", "2021-02-29T00:00:00Z", "2020-10-23T24:00:00Z", "2020-10-23T21:60:00Z",
-            "2020-10-23T21:57:29.Z", "2020-10-23T21:57:29Zx", "2020-10-23T21:57:29+25:00", "9999-01-01T00:00:00Z",
-            "2020-10-23", "12", "12345678", "99999999999999999999", "1600000000x", "1600000000.x", "host 1",
-            "Nov 21 10:00:00", "32/Oct/2000:13:55:36 -0700", "13/13/2020 10:00:00 AM", "1/2/2020 13:00:00 PM",
-            "1/2/2020 0:00:00 AM", "/Date()/", "/Date(1600000000000", "việt", "2020-1é-23T21:57:29Z",
+            "",
+            "T",
+            "2020-13-01T00:00:00Z",
+            "2021-02-29T00:00:00Z",
+            "2020-10-23T24:00:00Z",
+            "2020-10-23T21:60:00Z",
+            "2020-10-23T21:57:29.Z",
+            "2020-10-23T21:57:29Zx",
+            "2020-10-23T21:57:29+25:00",
+            "9999-01-01T00:00:00Z",
+            "2020-10-23",
+            "12",
+            "12345678",
+            "99999999999999999999",
+            "1600000000x",
+            "1600000000.x",
+            "host 1",
+            "Nov 21 10:00:00",
+            "32/Oct/2000:13:55:36 -0700",
+            "13/13/2020 10:00:00 AM",
+            "1/2/2020 13:00:00 PM",
+            "1/2/2020 0:00:00 AM",
+            "/Date()/",
+            "/Date(1600000000000",
+            "việt",
+            "2020-1é-23T21:57:29Z",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

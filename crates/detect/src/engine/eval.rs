@@ -2,8 +2,6 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-use jiff::{Timestamp, tz::TimeZone};
 use khien_event::fields::Kind;
 use memchr::memmem;
 
@@ -74,10 +72,12 @@ impl Evaluation<'_> {
     }
 
     fn group_holds(&mut self, target: &Target, group: &Group) -> bool {
-        let found = |folded: &[u8]| group.equal.contains(folded) || group.search().is_some_and(|s| s.is_match(folded));
+        let found = |folded: &[u8]| group.holds(folded);
         match target {
             Target::Everywhere => self.everything.any(&mut |texts| found(texts.folded)),
-            Target::Slots(slots) => self.any_value(slots, |eval, value| eval.values.folded(value, eval.source).is_some_and(found)),
+            Target::Slots(slots) => {
+                self.any_value(slots, |eval, value| eval.values.folded(value, eval.source).is_some_and(found))
+            }
         }
     }
 
@@ -98,7 +98,9 @@ impl Evaluation<'_> {
     fn check_holds(&mut self, target: &Target, check: &Check) -> bool {
         let slots = match target {
             Target::Slots(slots) => slots,
-            Target::Everywhere => return self.everything.any(&mut |texts| text_check_holds(check, texts)),
+            Target::Everywhere => {
+                return self.everything.any(&mut |texts| text_check_holds(check, texts));
+            }
         };
         match check {
             Check::Null => {
@@ -114,8 +116,16 @@ impl Evaluation<'_> {
     }
 
     fn value_holds(&mut self, value: ValueRef, check: &Check) -> bool {
+        if let Check::Regex(regex) = check {
+            let folded = self.values.folded(value, self.source).map(<[u8]>::to_vec);
+            return folded.is_some_and(|folded| {
+                self.values.text(value, self.source).is_some_and(|plain| regex.holds(plain, &folded))
+            });
+        }
         let text = match check {
-            Check::Text { case: Case::Fold, .. } | Check::Glob { case: Case::Fold, .. } => self.values.folded(value, self.source),
+            Check::Text { case: Case::Fold, .. } | Check::Glob { case: Case::Fold, .. } => {
+                self.values.folded(value, self.source)
+            }
             _ => self.values.text(value, self.source),
         };
         text.is_some_and(|t| text_check_holds(check, Texts { plain: t, folded: t }))
@@ -123,9 +133,13 @@ impl Evaluation<'_> {
 
     /// Whether the text of `value` relates to some text of `others`.
     fn relates(&mut self, value: ValueRef, others: &[Slot], op: TextOp, case: Case) -> bool {
-        let Some(left) = self.text_in(value, case) else { return false };
+        let Some(left) = self.text_in(value, case) else {
+            return false;
+        };
         self.any_value(others, |eval, other| {
-            let Some(right) = eval.text_in(other, case) else { return false };
+            let Some(right) = eval.text_in(other, case) else {
+                return false;
+            };
             match op {
                 TextOp::Equals => left == right,
                 TextOp::Contains => memmem::find(&left, &right).is_some(),
@@ -164,12 +178,15 @@ impl Evaluation<'_> {
 
     /// The values for which some test of `item` holds.
     fn matching_values(&mut self, item: &ItemNode) -> Vec<ValueRef> {
-        let Target::Slots(slots) = &item.target else { return Vec::new() };
+        let Target::Slots(slots) = &item.target else {
+            return Vec::new();
+        };
         let mut found = Vec::new();
         self.any_value(slots, |eval, value| {
-            let by_group = item.group.as_ref().is_some_and(|group| {
-                eval.values.folded(value, eval.source).is_some_and(|t| group.equal.contains(t) || group.search().is_some_and(|s| s.is_match(t)))
-            });
+            let by_group = item
+                .group
+                .as_ref()
+                .is_some_and(|group| eval.values.folded(value, eval.source).is_some_and(|t| group.holds(t)));
             if by_group || item.tests.iter().any(|c| eval.one_value_holds(value, c)) {
                 found.push(value);
             }
@@ -201,8 +218,8 @@ pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
             }
         }
         Check::Glob { tokens, case } => glob_holds(tokens, texts.of(*case)),
-        Check::Regex(regex) => regex.get().is_some_and(|r| r.is_match(texts.plain)),
-        Check::Cidr(net) => address(texts.plain).is_some_and(|a| in_network(net, a)),
+        Check::Regex(regex) => regex.holds(texts.plain, texts.folded),
+        Check::Cidr(net) => address(texts.plain).is_some_and(|a| net.contains(&a)),
         Check::Number(compare, wanted) => as_number(texts.plain).is_some_and(|have| compares(have, *compare, *wanted)),
         Check::Bool(wanted) => texts.plain.eq_ignore_ascii_case(if *wanted { b"true" } else { b"false" }),
         Check::TimePart(part, wanted) => time_part(texts.plain, *part) == Some(*wanted),
@@ -229,22 +246,8 @@ fn address(text: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Whether `address` is in `net`; an IPv4 address written as IPv6 (`::ffff:192.0.2.1`) counts as IPv4.
-fn in_network(net: &IpNet, address: IpAddr) -> bool {
-    net.contains(&address) || matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some_and(|v4| net.contains(&IpAddr::V4(v4))))
-}
-
 fn time_part(text: &[u8], part: TimePart) -> Option<i64> {
-    let ns = khien_event::time::parse(std::str::from_utf8(text).ok()?)?;
-    let time = Timestamp::from_nanosecond(i128::from(ns)).ok()?.to_zoned(TimeZone::UTC);
-    Some(match part {
-        TimePart::Minute => time.minute().into(),
-        TimePart::Hour => time.hour().into(),
-        TimePart::Day => time.day().into(),
-        TimePart::Week => time.date().iso_week_date().week().into(),
-        TimePart::Month => time.month().into(),
-        TimePart::Year => time.year().into(),
-    })
+    crate::rule::time::part_of(std::str::from_utf8(text).ok()?, part)
 }
 
 /// Whether all of `text` matches `tokens`. Linear in practice: after a `*` only the last one is tried again.
@@ -268,8 +271,12 @@ fn glob_holds(tokens: &[Token], text: &[u8]) -> bool {
             at += len;
             continue;
         }
-        let Some((from, start)) = retry else { return false };
-        let Some(len) = char_len(text, start) else { return false };
+        let Some((from, start)) = retry else {
+            return false;
+        };
+        let Some(len) = char_len(text, start) else {
+            return false;
+        };
         retry = Some((from, start + len));
         (token, at) = (from, start + len);
     }

@@ -6,6 +6,7 @@
 
 use hashbrown::HashMap;
 
+use super::nibbles::{Nibbles, PIECES};
 use super::witness::{GRAM, Place, Sign, soft};
 
 /// Signs of one field, or of the whole record, each with the bodies it stands for.
@@ -87,7 +88,9 @@ impl Filter {
                 && value.len() >= *width
                 && let Some(list) = table.get(&tail_key(value, *width))
             {
-                self.confirm(list, found, |sign| value.len() >= sign.len() && same(sign, &value[value.len() - sign.len()..]));
+                self.confirm(list, found, |sign| {
+                    value.len() >= sign.len() && same(sign, &value[value.len() - sign.len()..])
+                });
             }
         }
         if let Some(inside) = &self.inside {
@@ -119,7 +122,7 @@ const SOFT: u64 = 0x2020_2020_2020_2020;
 
 #[inline]
 fn mix(state: u64, word: u64) -> u64 {
-    let wide = u128::from(state ^ word) * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835_u128;
+    let wide = u128::from((state ^ word).rotate_left(23)) * 0x9E37_79B9_7F4A_7C15_u128;
     (wide >> 64) as u64 ^ wide as u64
 }
 
@@ -161,6 +164,8 @@ struct Inside {
     bitmap: Vec<u64>,
     shift: u32,
     grams: HashMap<u32, Vec<(u32, u32)>, foldhash::fast::FixedState>,
+    /// For few signs and long values.
+    first_look: Option<Nibbles>,
 }
 
 /// Four soft bytes as a number.
@@ -168,13 +173,17 @@ pub(super) fn gram(bytes: &[u8; GRAM]) -> u32 {
     u32::from_le_bytes(*bytes) | 0x2020_2020
 }
 
+/// Values from this length on are looked at in vectors first.
+const LONG: usize = 67;
+
 /// Smallest and largest bitmap, as powers of two of bits: 512 bytes to 32 KiB, the size of a first-level cache.
 const BITMAP: std::ops::RangeInclusive<u32> = 12..=18;
 
 impl Inside {
     fn new(ids: &[u32], signs: &[Known], rarity: &dyn Fn(u32) -> u32) -> Self {
         let bits = (ids.len() * 64).next_power_of_two().trailing_zeros().clamp(*BITMAP.start(), *BITMAP.end());
-        let mut inside = Self { bitmap: vec![0; 1 << (bits - 6)], shift: 32 - bits, grams: HashMap::default() };
+        let mut inside =
+            Self { bitmap: vec![0; 1 << (bits - 6)], shift: 32 - bits, grams: HashMap::default(), first_look: None };
         for &id in ids {
             let bytes = &signs[id as usize].bytes;
             let grams = bytes.windows(GRAM).enumerate().filter_map(|(at, w)| Some((at as u32, gram(w.first_chunk()?))));
@@ -183,6 +192,9 @@ impl Inside {
                 inside.bitmap[place / 64] |= 1 << (place % 64);
                 inside.grams.entry(rarest).or_default().push((id, at));
             }
+        }
+        if inside.grams.len() <= PIECES {
+            inside.first_look = Some(Nibbles::new(&inside.grams.keys().copied().collect::<Vec<_>>()));
         }
         inside
     }
@@ -194,18 +206,34 @@ impl Inside {
 
     #[inline]
     fn scan(&self, value: &[u8], signs: &[Known], found: &mut impl FnMut(u32)) {
+        if let Some(first_look) = self.first_look.as_ref().filter(|_| value.len() >= LONG) {
+            first_look.scan(value, &mut |at| {
+                let gram = value[at..].first_chunk().map_or(0, gram);
+                if self.may_be(gram) {
+                    self.hit(gram, at, value, signs, found);
+                }
+            });
+            return;
+        }
         for (at, window) in value.windows(GRAM).enumerate() {
             let gram = window.first_chunk().map_or(0, gram);
-            let place = self.place(gram);
-            if self.bitmap[place / 64] >> (place % 64) & 1 != 0 {
+            if self.may_be(gram) {
                 self.hit(gram, at, value, signs, found);
             }
         }
     }
 
+    #[inline]
+    fn may_be(&self, gram: u32) -> bool {
+        let place = self.place(gram);
+        self.bitmap[place / 64] >> (place % 64) & 1 != 0
+    }
+
     #[inline(never)]
     fn hit(&self, gram: u32, at: usize, value: &[u8], signs: &[Known], found: &mut impl FnMut(u32)) {
-        let Some(list) = self.grams.get(&gram) else { return };
+        let Some(list) = self.grams.get(&gram) else {
+            return;
+        };
         for &(id, offset) in list {
             let sign = &signs[id as usize].bytes;
             let start = at.wrapping_sub(offset as usize);

@@ -84,7 +84,10 @@ impl Everything for TextsOfEvent<'_> {
         }
         let arena = &self.all.arena;
         self.all.spans.iter().any(|[plain, folded]| {
-            test(Texts { plain: &arena[plain.0 as usize..plain.1 as usize], folded: &arena[folded.0 as usize..folded.1 as usize] })
+            test(Texts {
+                plain: &arena[plain.0 as usize..plain.1 as usize],
+                folded: &arena[folded.0 as usize..folded.1 as usize],
+            })
         })
     }
 }

@@ -11,14 +11,19 @@
 //! Steps 1 and 2 may let too much through, never too little; step 3 alone decides. What is learned along the way (which
 //! signs are rare) changes the speed and never the findings.
 
+mod cache;
 mod eval;
 mod filter;
 mod keywords;
+mod nibbles;
 mod plan;
 mod report;
 mod route;
 mod values;
 mod witness;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -32,8 +37,8 @@ use crate::finding::{Finding, Head, Source as FoundBy};
 use crate::rule::{Expr, Rule};
 use eval::Evaluation;
 use keywords::AllTexts;
-use route::{DISCRIMINATORS, KindPlan, Route, RouteKey};
-use values::{Source, Values};
+use route::{DISCRIMINATORS, KindPlan, Route, RouteKey, Search};
+use values::Source;
 
 /// Rules made ready for every thread. See the module text.
 pub struct Detector {
@@ -153,10 +158,8 @@ pub struct Worker {
     discriminators: Vec<Vec<FieldId>>,
     times: Vec<Vec<FieldId>>,
     key: Vec<u8>,
-    values: Values,
+    search: Search,
     texts: AllTexts,
-    candidates: Vec<u32>,
-    spelling: Vec<u8>,
     report: report::Report,
     /// Counts for benchmarks and statistics.
     pub counts: Counts,
@@ -192,10 +195,8 @@ impl Worker {
             discriminators: shapes.clone().map(|s| ids(taxonomy.discriminators(s))).collect(),
             times: shapes.map(|s| ids(taxonomy.time_fields(s))).collect(),
             key: Vec::new(),
-            values: Values::default(),
+            search: Search::new(),
             texts: AllTexts::new(names.clone(), taxonomy),
-            candidates: Vec::new(),
-            spelling: Vec::new(),
             report: report::Report::default(),
             counts: Counts::default(),
             detector,
@@ -229,12 +230,12 @@ impl Worker {
     fn detect(&mut self, raw: &[u8], position: u64, found: &mut dyn FnMut(usize, &Finding<'_>)) {
         self.counts.events += 1;
         let index = self.route(raw);
-        let Some(route) = self.routes.get_mut(index) else { return };
-        self.values.clear(route.slot_count());
+        let Some(route) = self.routes.get_mut(index) else {
+            return;
+        };
         self.texts.forget();
-        let source = Source { raw, fields: &self.fields };
-        route.candidates(source, &mut self.values, &mut self.spelling, &mut self.candidates);
-        if !self.candidates.is_empty() {
+        route.candidates(Source { raw, fields: &self.fields }, &mut self.search);
+        if !self.search.candidates.is_empty() {
             self.evaluate(index, raw, position, found);
         }
         self.relearn(index);
@@ -242,7 +243,8 @@ impl Worker {
 
     /// Evaluates the candidates and reports those that hold.
     fn evaluate(&mut self, index: usize, raw: &[u8], position: u64, found: &mut dyn FnMut(usize, &Finding<'_>)) {
-        let Self { detector, routes, fields, values, texts, candidates, report, counts, .. } = self;
+        let Self { detector, routes, fields, search: Search { values, candidates, .. }, texts, report, counts, .. } =
+            self;
         let route = &routes[index];
         let source = Source { raw, fields };
         let mut everything = texts.of(source);
@@ -279,7 +281,7 @@ impl Worker {
     /// Improves the choice of signs once in a while.
     fn relearn(&mut self, index: usize) {
         if self.routes[index].wants_relearning() {
-            self.routes[index].relearn();
+            self.routes[index].choose_signs(&mut self.search);
         }
     }
 
@@ -318,12 +320,13 @@ impl Worker {
         let names = detector.taxonomy.discriminators(fields.shape);
         let texts: Vec<Option<&str>> = known.iter().map(|k| k.as_ref().and_then(|t| t.as_deref())).collect();
         let kind = detector.taxonomy.kind(fields.shape, &texts);
-        let plan = kinds.entry((kind, fields.shape)).or_insert_with(|| KindPlan::new(detector, &detector.bodies, kind, names));
+        let plan =
+            kinds.entry((kind, fields.shape)).or_insert_with(|| KindPlan::new(detector, &detector.bodies, kind, names));
         let outcomes = (!repeated).then(|| plan.outcomes(known));
         let key = RouteKey { kind, shape: fields.shape, encoding: fields.encoding, outcomes };
-        let routes = &mut self.routes;
+        let (routes, search) = (&mut self.routes, &mut self.search);
         let index = *self.route_of.entry(key).or_insert_with_key(|key| {
-            routes.push(Route::new(detector, plan, key));
+            routes.push(Route::new(detector, plan, key, search));
             routes.len() - 1
         });
         if self.memo.len() >= MEMO {

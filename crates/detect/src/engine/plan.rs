@@ -1,10 +1,11 @@
 //! Rules lowered for one kind of event: fields become slots, what the kind already decides is folded away.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use hashbrown::HashSet;
 use ipnet::IpNet;
+use memchr::memmem;
 
 use super::values::Slot;
 use crate::rule::{Case, Compare, Expr, Item, Link, Part, Test, TextOp, TimePart};
@@ -46,15 +47,31 @@ pub(super) struct Group {
     pub(super) equal: HashSet<Box<[u8]>, foldhash::fast::FixedState>,
     /// Substrings, folded.
     pub(super) contained: Vec<Box<[u8]>>,
+    asked: Cell<u32>,
     search: OnceCell<Option<AhoCorasick>>,
 }
 
+/// Questions after which building one search for all substrings pays.
+const WORTH_BUILDING: u32 = 32;
+
 impl Group {
-    /// The search for the substrings, built when it is first needed.
-    pub(super) fn search(&self) -> Option<&AhoCorasick> {
-        self.search
-            .get_or_init(|| (!self.contained.is_empty()).then(|| AhoCorasick::new(&self.contained).ok()).flatten())
-            .as_ref()
+    /// Whether a folded text is or contains one of the literals.
+    pub(super) fn holds(&self, folded: &[u8]) -> bool {
+        self.equal.contains(folded) || (!self.contained.is_empty() && self.contains(folded))
+    }
+
+    fn contains(&self, folded: &[u8]) -> bool {
+        self.asked.set(self.asked.get().saturating_add(1));
+        if self.asked.get() > WORTH_BUILDING
+            && let Some(search) = self.search.get_or_init(|| self.build())
+        {
+            return search.is_match(folded);
+        }
+        self.contained.iter().any(|literal| memmem::find(folded, literal).is_some())
+    }
+
+    fn build(&self) -> Option<AhoCorasick> {
+        AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&self.contained).ok()
     }
 }
 
@@ -92,13 +109,30 @@ pub(super) enum Token {
 /// A regular expression, compiled when a value first needs it.
 pub(super) struct LazyRegex {
     pub(super) pattern: Box<str>,
-    compiled: OnceCell<Option<regex::bytes::Regex>>,
+    /// Literals of which one stands in every match, apart from ASCII case; see [`crate::rule::required_literals`].
+    required: OnceCell<Vec<Vec<u8>>>,
+    compiled: OnceCell<Option<regex::Regex>>,
 }
 
 impl LazyRegex {
-    /// The compiled expression. `None` only for a pattern that the rule loader should have refused.
-    pub(super) fn get(&self) -> Option<&regex::bytes::Regex> {
-        self.compiled.get_or_init(|| crate::rule::compile_regex(&self.pattern).ok()).as_ref()
+    pub(super) fn new(pattern: &str) -> Self {
+        Self { pattern: pattern.into(), required: OnceCell::new(), compiled: OnceCell::new() }
+    }
+
+    pub(super) fn required(&self) -> &[Vec<u8>] {
+        self.required.get_or_init(|| crate::rule::required_literals(&self.pattern).unwrap_or_default())
+    }
+
+    /// Whether the expression matches `plain`, whose folded form is `folded`. Texts without a required literal are
+    /// dismissed before the expression is ever compiled.
+    pub(super) fn holds(&self, plain: &[u8], folded: &[u8]) -> bool {
+        let required = self.required();
+        if !required.is_empty() && !required.iter().any(|literal| memmem::find(folded, literal).is_some()) {
+            return false;
+        }
+        // Only a pattern that the rule loader should have refused does not compile.
+        let compiled = self.compiled.get_or_init(|| crate::rule::pcre::build(&self.pattern).ok());
+        compiled.as_ref().zip(std::str::from_utf8(plain).ok()).is_some_and(|(regex, text)| regex.is_match(text))
     }
 }
 
@@ -220,7 +254,9 @@ fn take_group(checks: &mut Vec<Check>) -> Option<Group> {
             Check::Text { shape: Shape::Equals, literal, case: Case::Fold } => {
                 group.equal.insert(literal);
             }
-            Check::Text { shape: Shape::Contains, literal, case: Case::Fold } if !literal.is_empty() => group.contained.push(literal),
+            Check::Text { shape: Shape::Contains, literal, case: Case::Fold } if !literal.is_empty() => {
+                group.contained.push(literal)
+            }
             other => rest.push(other),
         }
     }
@@ -231,7 +267,7 @@ fn take_group(checks: &mut Vec<Check>) -> Option<Group> {
 fn lower_test(test: &Test, route: &mut dyn Lowering) -> Check {
     match test {
         Test::Text(parts, case) => lower_text(parts, *case),
-        Test::Regex(pattern) => Check::Regex(Box::new(LazyRegex { pattern: pattern.as_str().into(), compiled: OnceCell::new() })),
+        Test::Regex(pattern) => Check::Regex(Box::new(LazyRegex::new(pattern))),
         Test::Cidr(net) => Check::Cidr(*net),
         Test::Number(compare, number) => Check::Number(*compare, *number),
         Test::Bool(value) => Check::Bool(*value),

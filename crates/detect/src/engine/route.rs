@@ -4,13 +4,14 @@ use hashbrown::HashMap;
 use khien_event::fields::{Encoding, Field, Kind, ShapeId};
 use khien_event::json::unescape_into;
 use khien_event::names::FieldId;
-use khien_event::taxonomy::KindId;
+use khien_event::taxonomy::{KindId, LogSource};
 
+use super::cache::{Record, ValueCache};
 use super::eval::{Texts, text_check_holds};
 use super::filter::{Filter, gram};
-use super::plan::{Check, ItemNode, Lowering, Node, Target, lower};
+use super::plan::{Check, ItemNode, Lowering, Node, lower};
 use super::values::{Slot, Source, Values};
-use super::witness::{Frequencies, GRAM, Place, Sign, integer_digits, soft, witness};
+use super::witness::{Frequencies, GRAM, Place, Sign, integer_digits, witness};
 use super::{Body, Detector};
 use crate::rule::{Expr, Item, Link};
 use crate::text::{fold, number};
@@ -50,13 +51,16 @@ impl KindPlan {
     /// The rules of `detector` for events of `kind`, whose discriminating fields are `names`.
     pub(super) fn new(detector: &Detector, bodies: &[Body], kind: KindId, names: &[&str]) -> Self {
         let mut plan = Self { bodies: Vec::new(), items: Vec::new() };
+        let mut applies: HashMap<&LogSource, bool> = HashMap::new();
         for (index, body) in bodies.iter().enumerate() {
             let rule = &detector.rules[body.rules[0] as usize];
-            if !detector.taxonomy.applies(kind, &rule.logsource) {
+            let source = &rule.logsource;
+            if !*applies.entry(source).or_insert_with(|| detector.taxonomy.applies(kind, source)) {
                 continue;
             }
             plan.bodies.push(index as u32);
-            let mut collector = Collector { detector, kind, names, body: index as u32, ordinal: 0, items: &mut plan.items };
+            let mut collector =
+                Collector { detector, kind, names, body: index as u32, ordinal: 0, items: &mut plan.items };
             collector.walk(&rule.condition);
         }
         plan
@@ -94,7 +98,9 @@ impl Collector<'_> {
         let compares_fields = item.tests.iter().any(|t| matches!(t, crate::rule::Test::FieldRef(..)));
         let sources = self.detector.taxonomy.sources(self.kind, field);
         let [source] = &sources[..] else { return };
-        let Some(discriminator) = self.names.iter().position(|n| n == source) else { return };
+        let Some(discriminator) = self.names.iter().position(|n| n == source) else {
+            return;
+        };
         if !compares_fields {
             let node = lower(&Expr::Item(item.clone()), &mut NoRoute);
             if let Node::Item(lowered) = node {
@@ -127,9 +133,7 @@ fn decided(item: &ItemNode, value: Option<&Option<String>>) -> bool {
         Check::Exists(wanted) => value.is_some() == *wanted,
         _ => texts.is_some_and(|t| text_check_holds(check, t)),
     };
-    let by_group = item.group.as_ref().is_some_and(|g| {
-        texts.is_some_and(|t| g.equal.contains(t.folded) || g.search().is_some_and(|s| s.is_match(t.folded)))
-    });
+    let by_group = item.group.as_ref().is_some_and(|g| texts.is_some_and(|t| g.holds(t.folded)));
     by_group
         || match item.link {
             Link::Any => item.tests.iter().any(check),
@@ -157,19 +161,48 @@ pub(super) struct Route {
     seen: Vec<u64>,
     events: u64,
     lessons: Lessons,
+    /// First of the numbers under which the values of its slots are remembered.
+    owner: u64,
+    /// Per slot.
+    records: Vec<Record>,
 }
 
 const NO_SLOT: Slot = Slot::MAX;
 
+/// What the search for candidates needs from event to event, whatever their route.
+pub(super) struct Search {
+    pub(super) values: Values,
+    pub(super) candidates: Vec<u32>,
+    found: Vec<u32>,
+    spelling: Vec<u8>,
+    cache: ValueCache,
+    /// Numbers given to routes, so that no two filters share remembered values.
+    owners: u64,
+}
+
+impl Search {
+    pub(super) fn new() -> Self {
+        Self {
+            values: Values::default(),
+            candidates: Vec::new(),
+            found: Vec::new(),
+            spelling: Vec::new(),
+            cache: ValueCache::new(),
+            owners: 0,
+        }
+    }
+}
+
 impl Route {
     /// Builds the route of `key`.
-    pub(super) fn new(detector: &Detector, plan: &KindPlan, key: &RouteKey) -> Self {
+    pub(super) fn new(detector: &Detector, plan: &KindPlan, key: &RouteKey, search: &mut Search) -> Self {
         let mut builder = Builder {
             detector,
             kind: key.kind,
             slot_of: vec![NO_SLOT; detector.names.len()],
             slots: 0,
             known: known_outcomes(plan, key),
+            fields: HashMap::new(),
             body: 0,
             ordinal: 0,
         };
@@ -177,6 +210,10 @@ impl Route {
         for &body in &plan.bodies {
             (builder.body, builder.ordinal) = (body, 0);
             let rule = &detector.rules[detector.bodies[body as usize].rules[0] as usize];
+            if builder.decide(&rule.condition) == Some(false) {
+                continue;
+            }
+            builder.ordinal = 0;
             let node = lower(&rule.condition, &mut builder);
             if !matches!(node, Node::Const(false)) {
                 bodies.push((body, node));
@@ -195,14 +232,11 @@ impl Route {
             always: Vec::new(),
             events: 0,
             lessons: Lessons::new(slots),
+            owner: 0,
+            records: vec![Record::default(); slots],
         };
-        route.choose_signs();
+        route.choose_signs(search);
         route
-    }
-
-    /// Number of fields its rules look at.
-    pub(super) fn slot_count(&self) -> usize {
-        self.slots
     }
 
     /// The condition of a candidate.
@@ -215,68 +249,66 @@ impl Route {
         self.bodies[candidate as usize].0 as usize
     }
 
-    /// Sorts the fields of an event into `values` and fills `out` with the bodies worth evaluating.
-    pub(super) fn candidates(&mut self, source: Source<'_>, values: &mut Values, spelling: &mut Vec<u8>, out: &mut Vec<u32>) {
+    /// Sorts the fields of an event into the values of `search` and fills its candidates with the bodies worth
+    /// evaluating.
+    pub(super) fn candidates(&mut self, source: Source<'_>, search: &mut Search) {
         self.events += 1;
-        out.clear();
-        out.extend_from_slice(&self.always);
-        let event = self.events;
-        let seen = &mut self.seen;
-        let mut add = |bodies: &[u32]| {
-            for &body in bodies {
-                let last = &mut seen[body as usize];
-                if *last != event {
-                    *last = event;
-                    out.push(body);
-                }
-            }
-        };
-        let learning = self.lessons.wants(event);
+        search.values.clear(self.slots);
+        search.found.clear();
+        let learning = self.lessons.wants(self.events);
         for field in source.fields.list() {
             let slot = field.name.index().map_or(NO_SLOT, |i| self.slot_of[i]);
-            if slot == NO_SLOT {
-                continue;
-            }
-            values.push(slot, *field);
-            let filter = &self.filters[usize::from(slot)];
-            if !filter.present.is_empty() {
-                add(&filter.present);
-            }
-            if !filter.reads_values() && !learning {
-                continue;
-            }
-            if let Some(value) = searchable(field, source, spelling) {
-                if learning {
-                    self.lessons.learn(slot, value);
-                }
-                filter.probe(value, &mut add);
+            if slot != NO_SLOT {
+                search.values.push(slot, *field);
+                self.look(slot, field, source, search, learning);
             }
         }
         if self.everywhere.reads_values() {
-            self.probe_record(source, spelling, out);
+            self.look_everywhere(source, search);
+        }
+        search.candidates.clear();
+        search.candidates.extend_from_slice(&self.always);
+        for &body in &search.found {
+            let last = &mut self.seen[body as usize];
+            if *last != self.events {
+                *last = self.events;
+                search.candidates.push(body);
+            }
         }
     }
 
-    /// Looks for signs that may stand anywhere in the record.
-    fn probe_record(&mut self, source: Source<'_>, spelling: &mut Vec<u8>, out: &mut Vec<u32>) {
-        let Self { everywhere, seen, events, .. } = self;
-        let mut add = |bodies: &[u32]| {
-            for &body in bodies {
-                let last = &mut seen[body as usize];
-                if *last != *events {
-                    *last = *events;
-                    out.push(body);
-                }
-            }
+    /// Looks for signs in one value.
+    #[inline]
+    fn look(&mut self, slot: Slot, field: &Field, source: Source<'_>, search: &mut Search, learning: bool) {
+        let index = usize::from(slot);
+        let filter = &self.filters[index];
+        search.found.extend_from_slice(&filter.present);
+        if !filter.reads_values() && !learning {
+            return;
+        }
+        let Some(value) = searchable(field, source, &mut search.spelling) else {
+            return;
         };
+        if learning {
+            self.lessons.learn(slot, value);
+        }
+        let owner = self.owner + index as u64;
+        let find = |value: &[u8], out: &mut Vec<u32>| filter.probe(value, &mut |bodies| out.extend_from_slice(bodies));
+        search.cache.bodies(owner, value, &mut self.records[index], find, &mut search.found);
+    }
+
+    /// Looks for signs that may stand anywhere in the record.
+    fn look_everywhere(&self, source: Source<'_>, search: &mut Search) {
+        let found = &mut search.found;
+        let mut add = |bodies: &[u32]| found.extend_from_slice(bodies);
         if source.fields.odd_escapes {
-            respell(source.raw, spelling);
-            everywhere.probe(spelling, &mut add);
+            respell(source.raw, &mut search.spelling);
+            self.everywhere.probe(&search.spelling, &mut add);
         } else if source.fields.encoding == Encoding::Json {
-            everywhere.probe(source.raw, &mut add);
+            self.everywhere.probe(source.raw, &mut add);
         } else {
             for field in source.fields.list() {
-                everywhere.probe(source.fields.bytes(source.raw, field), &mut add);
+                self.everywhere.probe(source.fields.bytes(source.raw, field), &mut add);
             }
         }
     }
@@ -287,11 +319,9 @@ impl Route {
     }
 
     /// Chooses the signs again.
-    pub(super) fn relearn(&mut self) {
-        self.choose_signs();
-    }
-
-    fn choose_signs(&mut self) {
+    pub(super) fn choose_signs(&mut self, search: &mut Search) {
+        search.owners += self.slots as u64 + 1;
+        self.owner = search.owners - self.slots as u64;
         let mut signs: HashMap<Sign, Vec<u32>> = HashMap::new();
         self.always.clear();
         for (index, (_, node)) in self.bodies.iter().enumerate() {
@@ -328,6 +358,8 @@ struct Builder<'a> {
     slot_of: Vec<Slot>,
     slots: usize,
     known: HashMap<(u32, u32), bool>,
+    /// Slots of the fields asked for so far.
+    fields: HashMap<String, Vec<Slot>>,
     body: u32,
     ordinal: u32,
 }
@@ -341,13 +373,49 @@ impl Builder<'_> {
         }
         Some(*place)
     }
+
+    /// What the outcomes known so far say of a condition, if they decide it.
+    fn decide(&mut self, expr: &Expr) -> Option<bool> {
+        match expr {
+            Expr::Named(_, inner) => self.decide(inner),
+            Expr::Not(inner) => self.decide(inner).map(|value| !value),
+            Expr::Item(item) => self.known(item),
+            Expr::And(list) => {
+                let parts: Vec<_> = list.iter().map(|e| self.decide(e)).collect();
+                if parts.contains(&Some(false)) {
+                    Some(false)
+                } else {
+                    parts.iter().all(Option::is_some).then_some(true)
+                }
+            }
+            Expr::Or(list) => {
+                let parts: Vec<_> = list.iter().map(|e| self.decide(e)).collect();
+                if parts.contains(&Some(true)) {
+                    Some(true)
+                } else {
+                    parts.iter().all(Option::is_some).then_some(false)
+                }
+            }
+            Expr::AtLeast(_, list) => {
+                for part in list {
+                    self.decide(part);
+                }
+                None
+            }
+        }
+    }
 }
 
 impl Lowering for Builder<'_> {
     fn slots(&mut self, field: &str) -> Vec<Slot> {
+        if let Some(slots) = self.fields.get(field) {
+            return slots.clone();
+        }
         let detector = self.detector;
         let sources = detector.taxonomy.sources(self.kind, field);
-        sources.iter().filter_map(|name| self.slot(detector.names.get(name))).collect()
+        let slots: Vec<Slot> = sources.iter().filter_map(|name| self.slot(detector.names.get(name))).collect();
+        self.fields.insert(field.to_owned(), slots.clone());
+        slots
     }
 
     fn known(&mut self, _: &Item) -> Option<bool> {
@@ -477,6 +545,7 @@ impl Frequencies for Lessons {
 
 #[cfg(test)]
 mod tests {
+    use super::super::witness::soft;
     use super::*;
 
     #[test]

@@ -95,11 +95,14 @@ impl Search<'_> {
             Check::Null | Check::Exists(false) => None,
             Check::Text { shape, literal, .. } => self.literal(target, *shape, literal),
             Check::Glob { tokens, .. } => self.glob(target, tokens),
-            Check::Regex(regex) => self.regex(target, &regex.pattern),
+            Check::Regex(regex) => self.regex(target, regex.required()),
             Check::Number(crate::rule::Compare::Eq, number) => self.number(target, *number),
-            Check::FieldRef { .. } | Check::Exists(true) | Check::Cidr(_) | Check::Number(..) | Check::Bool(_) | Check::TimePart(..) => {
-                self.present(target)
-            }
+            Check::FieldRef { .. }
+            | Check::Exists(true)
+            | Check::Cidr(_)
+            | Check::Number(..)
+            | Check::Bool(_)
+            | Check::TimePart(..) => self.present(target),
         }
     }
 
@@ -132,7 +135,8 @@ impl Search<'_> {
             Shape::Contains => None,
         };
         let long_enough = |place, bytes: &[u8]| place == Place::Whole || bytes.len() >= GRAM;
-        let anchored = anchored.filter(|(place, bytes)| long_enough(*place, bytes)).and_then(|(p, b)| self.signs(target, p, b));
+        let anchored =
+            anchored.filter(|(place, bytes)| long_enough(*place, bytes)).and_then(|(p, b)| self.signs(target, p, b));
         anchored.or_else(inside).or_else(|| self.present(target))
     }
 
@@ -152,8 +156,7 @@ impl Search<'_> {
     }
 
     /// A regular expression holds only if one of its required literals stands in the text.
-    fn regex(&self, target: &Target, pattern: &str) -> Option<Choice> {
-        let required = crate::rule::required_literals(pattern).unwrap_or_default();
+    fn regex(&self, target: &Target, required: &[Vec<u8>]) -> Option<Choice> {
         let signs = required.iter().map(|literal| self.longest_inside(target, &pieces(literal, self.encoding)));
         let found = if required.is_empty() { None } else { union(signs) };
         found.or_else(|| self.present(target))
@@ -228,7 +231,9 @@ mod tests {
     fn a_literal_is_cut_where_its_spelling_is_open() {
         let cut = |text: &str| {
             let list = pieces(text.as_bytes(), Encoding::Json);
-            list.into_iter().map(|p| (String::from_utf8_lossy(&p.bytes).into_owned(), p.at_start, p.at_end)).collect::<Vec<_>>()
+            list.into_iter()
+                .map(|p| (String::from_utf8_lossy(&p.bytes).into_owned(), p.at_start, p.at_end))
+                .collect::<Vec<_>>()
         };
         assert_eq!(cut("abc"), [("abc".into(), true, true)]);
         assert_eq!(cut("a\\b"), [("a||b".into(), true, true)]);

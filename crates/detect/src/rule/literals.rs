@@ -59,7 +59,9 @@ fn fixed(hir: &Hir) -> Option<Vec<u8>> {
 /// The lower-case letter when `class` is just that letter in both cases. Unicode adds relatives to `k` and `s` (Kelvin
 /// sign, long s): those classes are not fixed.
 fn one_letter(class: &Class) -> Option<u8> {
-    let Class::Unicode(class) = class else { return None };
+    let Class::Unicode(class) = class else {
+        return None;
+    };
     let ranges: Vec<(char, char)> = class.iter().map(|r| (r.start(), r.end())).collect();
     match ranges[..] {
         [(a, b), (c, d)] if a == b && c == d && a.is_ascii_uppercase() && c == a.to_ascii_lowercase() => Some(c as u8),

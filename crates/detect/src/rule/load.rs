@@ -115,23 +115,14 @@ struct Subject<'a> {
 impl Loader {
     /// A loader that fills placeholders from a table.
     pub fn new(placeholders: Placeholders) -> Self {
-        Self {
-            placeholders,
-            ..Self::default()
-        }
+        Self { placeholders, ..Self::default() }
     }
 
     /// Reads the documents of one file.
     pub fn add_file(&mut self, name: &str, text: &str) {
         let mut actions = documents::Actions::new(text);
         for document in documents::split(text) {
-            let mut subject = Subject {
-                document: &document,
-                text: document.text,
-                file: name,
-                id: None,
-                title: None,
-            };
+            let mut subject = Subject { document: &document, text: document.text, file: name, id: None, title: None };
             if document.text.len() > DOCUMENT_BYTES {
                 let reason = format!("the document is longer than {DOCUMENT_BYTES} bytes");
                 self.problem(&subject, Severity::Error, None, reason, None);
@@ -155,8 +146,7 @@ impl Loader {
             self.problems.extend(problem);
         }
         let correlations = self.resolve_correlations();
-        self.problems
-            .sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        self.problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         if self.dropped > 0 {
             self.problems.push(Problem {
                 file: String::new(),
@@ -168,11 +158,7 @@ impl Loader {
                 hint: None,
             });
         }
-        RuleSet {
-            rules: self.rules,
-            correlations,
-            problems: self.problems,
-        }
+        RuleSet { rules: self.rules, correlations, problems: self.problems }
     }
 
     fn problem(
@@ -192,9 +178,7 @@ impl Loader {
         let last = document.text.lines().count().max(1) as u32;
         let line = line
             .filter(|_| subject.text.len() == document.text.len())
-            .map_or(document.content_line, |l| {
-                document.line + l.clamp(1, last) - 1
-            });
+            .map_or(document.content_line, |l| document.line + l.clamp(1, last) - 1);
         self.problems.push(Problem {
             file: subject.file.to_owned(),
             line,
@@ -222,18 +206,11 @@ impl Loader {
             (Some(r), ..) => (r.id.clone(), Some(r.title.clone())),
             (_, Some(c), _) => (c.id.clone(), Some(c.title.clone())),
             (.., Some(f)) => (f.id.clone(), Some(f.title.clone())),
-            _ => (
-                top_level(subject.text, "id"),
-                top_level(subject.text, "title"),
-            ),
+            _ => (top_level(subject.text, "id"), top_level(subject.text, "title")),
         };
         (subject.id, subject.title) = (id, title);
         let used = rule.is_some() || correlation.is_some() || filter.is_some();
-        let severity = if used {
-            Severity::Warning
-        } else {
-            Severity::Error
-        };
+        let severity = if used { Severity::Warning } else { Severity::Error };
         for complaint in &parsed.errors {
             self.complain(&subject, severity, complaint);
         }
@@ -250,11 +227,7 @@ impl Loader {
     fn complain(&mut self, subject: &Subject<'_>, severity: Severity, complaint: &str) {
         let (line, text) = lines::of_message(complaint);
         let line = line.or_else(|| lines::of_complaint(subject.text, complaint));
-        let text = text
-            .lines()
-            .next_back()
-            .unwrap_or_default()
-            .trim_start_matches([' ', '=']);
+        let text = text.lines().next_back().unwrap_or_default().trim_start_matches([' ', '=']);
         let text = if complaint.contains('\n') && complaint.starts_with("Condition") {
             format!("the condition cannot be read: {text}")
         } else {
@@ -272,8 +245,7 @@ impl Loader {
         if let Some(reason) = nested_value(subject.text, &sigma.detection) {
             return self.problem(subject, Severity::Error, None, reason, None);
         }
-        let (condition, unused) = match detection::expression(&sigma.detection, &self.placeholders)
-        {
+        let (condition, unused) = match detection::expression(&sigma.detection, &self.placeholders) {
             Ok(found) => found,
             Err(fault) => return self.fault(subject, &fault),
         };
@@ -305,8 +277,7 @@ impl Loader {
         }
         if let Some(taxonomy) = sigma.taxonomy.as_deref().filter(|t| *t != "sigma") {
             let line = lines::of_key(subject.text, "taxonomy", 0);
-            let reason =
-                format!("the taxonomy `{taxonomy}` is unknown; fields are taken as they are");
+            let reason = format!("the taxonomy `{taxonomy}` is unknown; fields are taken as they are");
             self.problem(subject, Severity::Warning, line, reason, None);
         }
     }
@@ -321,10 +292,7 @@ impl Loader {
             }
             Some(Ok(index)) => {
                 let first = &self.rules[*index];
-                (
-                    first.origin.clone(),
-                    first.condition == rule.condition && first.logsource == rule.logsource,
-                )
+                (first.origin.clone(), first.condition == rule.condition && first.logsource == rule.logsource)
             }
             Some(Err(index)) => (self.correlations[*index].1.clone(), false),
         };
@@ -332,11 +300,7 @@ impl Loader {
     }
 
     fn duplicate(&mut self, subject: &Subject<'_>, first: &Origin, same: bool) {
-        let severity = if same {
-            Severity::Warning
-        } else {
-            Severity::Error
-        };
+        let severity = if same { Severity::Warning } else { Severity::Error };
         let reason = format!(
             "the id is already taken by {} line {}{}; this one is not used",
             first.file,
@@ -344,30 +308,17 @@ impl Loader {
             if same { ", which says the same" } else { "" }
         );
         let line = lines::of_key(subject.text, "id", 0);
-        self.problem(
-            subject,
-            severity,
-            line,
-            reason,
-            Some("give every rule an id of its own"),
-        );
+        self.problem(subject, severity, line, reason, Some("give every rule an id of its own"));
     }
 
     fn fault(&mut self, subject: &Subject<'_>, fault: &detection::Fault) {
-        let line = lines::of_fault(
-            subject.text,
-            fault.detection.as_deref(),
-            fault.field.as_deref(),
-        );
+        let line = lines::of_fault(subject.text, fault.detection.as_deref(), fault.field.as_deref());
         let reason = match (&fault.detection, &fault.field) {
             (Some(d), Some(f)) => format!("{d}.{f}: {}", fault.reason),
             (Some(d), None) => format!("{d}: {}", fault.reason),
             _ => fault.reason.clone(),
         };
-        let hint = fault
-            .reason
-            .starts_with("placeholder")
-            .then_some("give its values with a placeholder file");
+        let hint = fault.reason.starts_with("placeholder").then_some("give its values with a placeholder file");
         self.problem(subject, Severity::Error, line, reason, hint);
     }
 
@@ -389,8 +340,7 @@ impl Loader {
     fn filter(&mut self, subject: &Subject<'_>, sigma: rsigma_parser::FilterRule) {
         match detection::expression(&sigma.detection, &self.placeholders) {
             Ok((condition, _)) => {
-                self.filters
-                    .push(filter::Filter::new(sigma, condition, origin(subject)));
+                self.filters.push(filter::Filter::new(sigma, condition, origin(subject)));
             }
             Err(fault) => self.fault(subject, &fault),
         }
@@ -403,11 +353,7 @@ impl Loader {
         for (index, (draft, origin)) in drafts.iter().enumerate() {
             match Correlation::from_sigma(draft, origin.clone()) {
                 Ok(_) if draft.rules.is_empty() => {
-                    self.correlation_problem(
-                        draft,
-                        origin,
-                        "the correlation refers to no rule".into(),
-                    );
+                    self.correlation_problem(draft, origin, "the correlation refers to no rule".into());
                 }
                 Ok(correlation) => pending.push((index, correlation)),
                 Err(reason) => self.correlation_problem(draft, origin, reason),
@@ -415,20 +361,11 @@ impl Loader {
         }
         let mut known: HashSet<&str> = HashSet::new();
         let rules = std::mem::take(&mut self.rules);
-        known.extend(
-            rules
-                .iter()
-                .flat_map(|r| names(Some(&r.id), r.name.as_ref())),
-        );
+        known.extend(rules.iter().flat_map(|r| names(Some(&r.id), r.name.as_ref())));
         let mut usable = Vec::new();
         loop {
-            let (ready, rest): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(i, _)| {
-                drafts[*i]
-                    .0
-                    .rules
-                    .iter()
-                    .all(|r| known.contains(r.as_str()))
-            });
+            let (ready, rest): (Vec<_>, Vec<_>) =
+                pending.into_iter().partition(|(i, _)| drafts[*i].0.rules.iter().all(|r| known.contains(r.as_str())));
             pending = rest;
             if ready.is_empty() {
                 break;
@@ -440,13 +377,9 @@ impl Loader {
             let (draft, origin) = &drafts[*index];
             let gone = draft.rules.iter().find(|r| !known.contains(r.as_str()));
             let name = gone.map_or("", |g| g);
-            let circle = pending
-                .iter()
-                .any(|(i, _)| draft_names(&drafts[*i].0).any(|n| n == name));
+            let circle = pending.iter().any(|(i, _)| draft_names(&drafts[*i].0).any(|n| n == name));
             let reason = if circle {
-                format!(
-                    "the correlation refers to `{name}`, which refers back to it or cannot be used itself"
-                )
+                format!("the correlation refers to `{name}`, which refers back to it or cannot be used itself")
             } else {
                 format!("the correlation refers to `{name}`, which is not loaded")
             };
@@ -474,11 +407,7 @@ impl Loader {
         });
     }
 
-    fn silence(
-        &mut self,
-        drafts: &[(CorrelationRule, Origin)],
-        usable: &mut [(usize, Correlation)],
-    ) {
+    fn silence(&mut self, drafts: &[(CorrelationRule, Origin)], usable: &mut [(usize, Correlation)]) {
         let silent: HashSet<&str> = usable
             .iter()
             .map(|(i, _)| &drafts[*i].0)
@@ -512,23 +441,14 @@ fn is_called(rule: &Rule, name: &str) -> bool {
 }
 
 fn origin(subject: &Subject<'_>) -> Origin {
-    Origin {
-        file: subject.file.to_owned(),
-        line: subject.document.content_line,
-    }
+    Origin { file: subject.file.to_owned(), line: subject.document.content_line }
 }
 
 /// Parses a document, and once more without the aggregation of its condition when it has one.
-fn parse(
-    text: &str,
-) -> (
-    rsigma_parser::Result<rsigma_parser::SigmaCollection>,
-    Option<aggregation::Cut>,
-) {
+fn parse(text: &str) -> (rsigma_parser::Result<rsigma_parser::SigmaCollection>, Option<aggregation::Cut>) {
     let parsed = rsigma_parser::parse_sigma_yaml(text);
-    let failed = parsed
-        .as_ref()
-        .is_ok_and(|p| p.rules.is_empty() && p.errors.iter().any(|e| e.starts_with("Condition")));
+    let failed =
+        parsed.as_ref().is_ok_and(|p| p.rules.is_empty() && p.errors.iter().any(|e| e.starts_with("Condition")));
     match failed.then(|| aggregation::cut(text)).flatten() {
         Some(cut) => {
             let again = rsigma_parser::parse_sigma_yaml(&cut.text);
@@ -551,9 +471,7 @@ fn shallow_condition(text: &str) -> Result<(), String> {
         let condition = value.get(section).and_then(|s| s.get("condition"));
         let list: Vec<&str> = match condition {
             Some(yaml_serde::Value::String(one)) => vec![one],
-            Some(yaml_serde::Value::Sequence(list)) => {
-                list.iter().filter_map(|v| v.as_str()).collect()
-            }
+            Some(yaml_serde::Value::Sequence(list)) => list.iter().filter_map(|v| v.as_str()).collect(),
             _ => Vec::new(),
         };
         if list.iter().any(|c| condition_depth(c) > DEEP) {
@@ -584,9 +502,7 @@ fn nested_value(text: &str, section: &rsigma_parser::Detections) -> Option<Strin
     let mut queue: Vec<&rsigma_parser::Detection> = section.named.values().collect();
     while let Some(detection) = queue.pop() {
         let values: Box<dyn Iterator<Item = &rsigma_parser::SigmaValue>> = match detection {
-            rsigma_parser::Detection::AllOf(items) => {
-                Box::new(items.iter().flat_map(|i| &i.values))
-            }
+            rsigma_parser::Detection::AllOf(items) => Box::new(items.iter().flat_map(|i| &i.values)),
             rsigma_parser::Detection::AnyOf(list) => {
                 queue.extend(list);
                 continue;
@@ -598,9 +514,7 @@ fn nested_value(text: &str, section: &rsigma_parser::Detections) -> Option<Strin
             let rsigma_parser::SigmaValue::String(s) = value else {
                 continue;
             };
-            let debug = ["Sequence [", "Mapping {", "TaggedValue"]
-                .iter()
-                .any(|p| s.original.starts_with(p));
+            let debug = ["Sequence [", "Mapping {", "TaggedValue"].iter().any(|p| s.original.starts_with(p));
             if debug && !text.contains(s.original.lines().next().unwrap_or_default()) {
                 return Some("a list, a map or a tag stands where a value belongs".into());
             }
@@ -612,11 +526,7 @@ fn nested_value(text: &str, section: &rsigma_parser::Detections) -> Option<Strin
 fn rule_of(sigma: &SigmaRule, subject: &Subject<'_>, condition: super::Expr) -> Rule {
     let hash = || format!("rule-{:016x}", fnv(subject.text));
     Rule {
-        id: sigma
-            .id
-            .clone()
-            .or_else(|| sigma.name.clone())
-            .unwrap_or_else(hash),
+        id: sigma.id.clone().or_else(|| sigma.name.clone()).unwrap_or_else(hash),
         name: sigma.name.clone(),
         title: sigma.title.clone(),
         level: sigma.level.map_or(Level::Informational, level),
@@ -630,12 +540,7 @@ fn rule_of(sigma: &SigmaRule, subject: &Subject<'_>, condition: super::Expr) -> 
         related: sigma
             .related
             .iter()
-            .map(|r| {
-                (
-                    format!("{:?}", r.relation_type).to_lowercase(),
-                    r.id.clone(),
-                )
-            })
+            .map(|r| (format!("{:?}", r.relation_type).to_lowercase(), r.id.clone()))
             .collect(),
         logsource: log_source(&sigma.logsource),
         origin: origin(subject),
@@ -645,11 +550,7 @@ fn rule_of(sigma: &SigmaRule, subject: &Subject<'_>, condition: super::Expr) -> 
 }
 
 /// Makes the rule of an aggregation silent and gives its id to the correlation.
-fn aggregated(
-    rule: &mut Rule,
-    sigma: &SigmaRule,
-    cut: &aggregation::Cut,
-) -> Result<CorrelationRule, String> {
+fn aggregated(rule: &mut Rule, sigma: &SigmaRule, cut: &aggregation::Cut) -> Result<CorrelationRule, String> {
     let base = format!("{}:events", rule.id);
     let mut correlation = cut.correlation(sigma, &base)?;
     correlation.id.get_or_insert_with(|| rule.id.clone());
@@ -660,16 +561,8 @@ fn aggregated(
 
 /// A log source in lower case, empty parts absent.
 pub(super) fn log_source(source: &rsigma_parser::LogSource) -> LogSource {
-    let part = |p: &Option<String>| {
-        p.as_deref()
-            .map(str::to_ascii_lowercase)
-            .filter(|p| !p.is_empty())
-    };
-    LogSource {
-        product: part(&source.product),
-        category: part(&source.category),
-        service: part(&source.service),
-    }
+    let part = |p: &Option<String>| p.as_deref().map(str::to_ascii_lowercase).filter(|p| !p.is_empty());
+    LogSource { product: part(&source.product), category: part(&source.category), service: part(&source.service) }
 }
 
 fn level(level: rsigma_parser::Level) -> Level {
@@ -684,9 +577,7 @@ fn level(level: rsigma_parser::Level) -> Level {
 
 /// The plain value of a key at the beginning of a line, for documents that could not be parsed.
 fn top_level(text: &str, key: &str) -> Option<String> {
-    let value = text
-        .lines()
-        .find_map(|l| l.strip_prefix(key)?.strip_prefix(':'))?;
+    let value = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':'))?;
     let value = value.split(" #").next().unwrap_or_default().trim();
     let value = value.trim_matches(['\'', '"']);
     (!value.is_empty()).then(|| value.to_owned())
@@ -703,7 +594,5 @@ fn lower_first(text: &str) -> String {
 
 /// FNV-1a, 64 bits: the same on every machine and in every version.
 fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

@@ -12,9 +12,7 @@ use khien_event::taxonomy::LogSource;
 use serde::{Deserialize, Serialize};
 
 /// Severity of a rule (Sigma rules specification, "Level").
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// For enrichment only; also what a rule without a level gets.
@@ -201,18 +199,6 @@ pub enum TimePart {
     Month,
     /// the year
     Year,
-}
-
-/// Largest compiled form of a rule's regular expression, in bytes.
-const REGEX_BYTES: usize = 4 << 20;
-
-/// Compiles a rule's regular expression within bounds.
-///
-/// # Errors
-/// The expression is not valid, uses what linear-time matching cannot offer (look-around, back-references), or grows
-/// beyond the limit.
-pub fn compile_regex(pattern: &str) -> Result<regex::bytes::Regex, regex::Error> {
-    regex::bytes::RegexBuilder::new(pattern).size_limit(REGEX_BYTES).dfa_size_limit(1 << 20).build()
 }
 
 /// Literals of which at least one stands (apart from ASCII case) in every text that `pattern` matches; `None` when there

@@ -42,10 +42,7 @@ pub struct Flags {
 /// Why the pattern cannot be used, lower case, without a full stop.
 pub fn translate(pattern: &str, flags: Flags) -> Result<String, String> {
     if pattern.len() > PATTERN_BYTES {
-        return Err(format!(
-            "the regular expression is {} bytes long, more than {PATTERN_BYTES}",
-            pattern.len()
-        ));
+        return Err(format!("the regular expression is {} bytes long, more than {PATTERN_BYTES}", pattern.len()));
     }
     let mut out = prefix(flags);
     Translator::new(pattern, &mut out).run()?;
@@ -55,40 +52,26 @@ pub fn translate(pattern: &str, flags: Flags) -> Result<String, String> {
 
 fn prefix(flags: Flags) -> String {
     let mut letters = String::new();
-    for (on, letter) in [
-        (flags.ignore_case, 'i'),
-        (flags.multi_line, 'm'),
-        (flags.dot_all, 's'),
-    ] {
+    for (on, letter) in [(flags.ignore_case, 'i'), (flags.multi_line, 'm'), (flags.dot_all, 's')] {
         if on {
             letters.push(letter);
         }
     }
-    if letters.is_empty() {
-        letters
-    } else {
-        format!("(?{letters})")
-    }
+    if letters.is_empty() { letters } else { format!("(?{letters})") }
 }
 
 fn check(pattern: &str) -> Result<(), String> {
-    let hir = regex_syntax::ParserBuilder::new()
-        .nest_limit(NESTING)
-        .build()
-        .parse(pattern)
-        .map_err(|e| syntax_reason(&e))?;
+    let hir =
+        regex_syntax::ParserBuilder::new().nest_limit(NESTING).build().parse(pattern).map_err(|e| syntax_reason(&e))?;
     if weight(&hir) <= LIGHT {
         return Ok(());
     }
     match super::compile_regex(pattern) {
         Ok(_) => Ok(()),
-        Err(regex::Error::CompiledTooBig(limit)) => Err(format!(
-            "the regular expression needs more than {limit} bytes of memory"
-        )),
-        Err(e) => Err(format!(
-            "the regular expression is wrong: {}",
-            last_line(&e.to_string())
-        )),
+        Err(regex::Error::CompiledTooBig(limit)) => {
+            Err(format!("the regular expression needs more than {limit} bytes of memory"))
+        }
+        Err(e) => Err(format!("the regular expression is wrong: {}", last_line(&e.to_string()))),
     }
 }
 
@@ -102,10 +85,7 @@ fn syntax_reason(error: &regex_syntax::Error) -> String {
 }
 
 fn last_line(text: &str) -> &str {
-    text.lines()
-        .last()
-        .unwrap_or(text)
-        .trim_start_matches("error: ")
+    text.lines().last().unwrap_or(text).trim_start_matches("error: ")
 }
 
 /// How much a pattern costs, roughly in states of its automaton.
@@ -120,9 +100,7 @@ fn weight(hir: &Hir) -> u64 {
             let times = u64::from(r.max.unwrap_or(r.min.saturating_add(1)).max(1));
             weight(&r.sub).saturating_add(1).saturating_mul(times)
         }
-        HirKind::Concat(list) | HirKind::Alternation(list) => {
-            list.iter().map(weight).fold(1, u64::saturating_add)
-        }
+        HirKind::Concat(list) | HirKind::Alternation(list) => list.iter().map(weight).fold(1, u64::saturating_add),
     }
 }
 
@@ -138,12 +116,7 @@ struct Translator<'a> {
 
 impl<'a> Translator<'a> {
     fn new(pattern: &'a str, out: &'a mut String) -> Self {
-        Self {
-            rest: pattern.chars().peekable(),
-            out,
-            atom: false,
-            quantified: false,
-        }
+        Self { rest: pattern.chars().peekable(), out, atom: false, quantified: false }
     }
 
     fn run(mut self) -> Result<(), String> {
@@ -234,17 +207,11 @@ impl<'a> Translator<'a> {
 
     /// `{`: a quantifier only where PCRE takes it for one.
     fn brace(&mut self) {
-        let ahead: String = self
-            .rest
-            .clone()
-            .take_while(|c| *c != '}')
-            .take(24)
-            .collect();
+        let ahead: String = self.rest.clone().take_while(|c| *c != '}').take(24).collect();
         let closed = self.rest.clone().nth(ahead.chars().count()) == Some('}');
         let bounds: Vec<&str> = ahead.split(',').collect();
         let digits = |s: &&str| s.chars().all(|c| c.is_ascii_digit());
-        let numbers =
-            bounds.len() <= 2 && bounds.iter().all(digits) && ahead.len() > bounds.len() - 1;
+        let numbers = bounds.len() <= 2 && bounds.iter().all(digits) && ahead.len() > bounds.len() - 1;
         if !(closed && numbers && self.atom) {
             self.push_text(r"\{");
             return;
@@ -275,10 +242,7 @@ impl<'a> Translator<'a> {
                 self.rest.by_ref().find(|c| *c == ')');
                 Ok(())
             }
-            a if a.starts_with([
-                '|', '(', 'R', '&', '+', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
-            ]) =>
-            {
+            a if a.starts_with(['|', '(', 'R', '&', '+', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) => {
                 Err(unsupported("conditions, branch resets and recursion"))
             }
             "P=" | "P>" => Err(unsupported("back-references and recursion")),
@@ -405,32 +369,19 @@ mod tests {
     }
 
     fn matches(pattern: &str, text: &str) -> bool {
-        crate::rule::compile_regex(&plain(pattern).unwrap())
-            .unwrap()
-            .is_match(text.as_bytes())
+        crate::rule::compile_regex(&plain(pattern).unwrap()).unwrap().is_match(text.as_bytes())
     }
 
     #[test]
     fn ordinary_patterns_stay_as_they_are() {
-        for p in [
-            r"^a.+b$",
-            r"(?i)x{2,3}?",
-            r"[a-z]\d{1,4}",
-            r"\bfoo\b",
-            r"(?<n>a|b)",
-            r"(?:a)*",
-        ] {
+        for p in [r"^a.+b$", r"(?i)x{2,3}?", r"[a-z]\d{1,4}", r"\bfoo\b", r"(?<n>a|b)", r"(?:a)*"] {
             assert_eq!(plain(p).unwrap(), p);
         }
     }
 
     #[test]
     fn flags_stand_in_front() {
-        let flags = Flags {
-            ignore_case: true,
-            multi_line: true,
-            dot_all: true,
-        };
+        let flags = Flags { ignore_case: true, multi_line: true, dot_all: true };
         assert_eq!(translate("a", flags).unwrap(), "(?ims)a");
     }
 
@@ -472,11 +423,7 @@ mod tests {
     fn size_is_bounded() {
         assert!(plain(r"\w{1,64}").is_ok());
         assert!(plain(r"(?:\w{100}){100}").unwrap_err().contains("memory"));
-        assert!(
-            plain(r"((a{1000}){1000}){1000}")
-                .unwrap_err()
-                .contains("memory")
-        );
+        assert!(plain(r"((a{1000}){1000}){1000}").unwrap_err().contains("memory"));
         assert!(plain(&"(".repeat(10_000)).is_err());
     }
 }

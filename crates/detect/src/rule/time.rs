@@ -36,14 +36,8 @@ mod tests {
             "1795302309",
             "1795302309000",
         ] {
-            let parts = [
-                TimePart::Minute,
-                TimePart::Hour,
-                TimePart::Day,
-                TimePart::Week,
-                TimePart::Month,
-                TimePart::Year,
-            ];
+            let parts =
+                [TimePart::Minute, TimePart::Hour, TimePart::Day, TimePart::Week, TimePart::Month, TimePart::Year];
             let found: Vec<_> = parts.iter().filter_map(|p| part_of(text, *p)).collect();
             assert_eq!(found, [5, 23, 21, 47, 11, 2026], "{text}");
         }

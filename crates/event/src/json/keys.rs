@@ -61,12 +61,7 @@ pub(super) struct KeyTree {
 
 impl KeyTree {
     pub(super) fn new(names: Arc<Names>, taxonomy: &'static Taxonomy) -> Self {
-        let mut tree = Self {
-            nodes: Vec::new(),
-            index: HashTable::new(),
-            names,
-            taxonomy,
-        };
+        let mut tree = Self { nodes: Vec::new(), index: HashTable::new(), names, taxonomy };
         tree.clear();
         tree
     }
@@ -102,12 +97,7 @@ impl KeyTree {
     /// The key that stands at `at` of `record` (behind its opening quote) if it is one of those expected `after` what
     /// came before, and the position behind its colon.
     #[inline]
-    pub(super) fn predicted(
-        &mut self,
-        after: After,
-        record: &[u8],
-        at: usize,
-    ) -> Option<(NodeId, usize)> {
+    pub(super) fn predicted(&mut self, after: After, record: &[u8], at: usize) -> Option<(NodeId, usize)> {
         let [first, second] = *self.expected(after);
         if first != NodeId::ROOT && self.node(first).stands_at(record, at) {
             return Some((first, at + self.node(first).raw.len()));

@@ -52,10 +52,7 @@ impl JsonDecoder {
             keys: KeyTree::new(names, taxonomy),
             scan: Scan::default(),
             emit,
-            shapes: ShapeMemo {
-                taxonomy,
-                last: (0, ShapeId(0)),
-            },
+            shapes: ShapeMemo { taxonomy, last: (0, ShapeId(0)) },
         }
     }
 }
@@ -63,10 +60,7 @@ impl JsonDecoder {
 impl Decode for JsonDecoder {
     fn decode(&mut self, record: &[u8], fields: &mut Fields) -> Result<Decoded, Malformed> {
         if record.len() > khien_base::limits::RECORD_BYTES {
-            return Err(Malformed::new(
-                "record longer than the limit",
-                khien_base::limits::RECORD_BYTES,
-            ));
+            return Err(Malformed::new("record longer than the limit", khien_base::limits::RECORD_BYTES));
         }
         self.keys.make_room();
         self.scan.run(record)?;
@@ -115,11 +109,8 @@ pub fn unescape_into(raw: &[u8], out: &mut Vec<u8>) {
 
 /// Decodes the digits after `\u` (and the low half of a surrogate pair), returning what follows.
 fn unescape_unicode<'a>(digits: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    let unit = |b: &[u8]| {
-        b.get(..4)
-            .and_then(|d| std::str::from_utf8(d).ok())
-            .and_then(|d| u32::from_str_radix(d, 16).ok())
-    };
+    let unit =
+        |b: &[u8]| b.get(..4).and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| u32::from_str_radix(d, 16).ok());
     let Some(first) = unit(digits) else {
         return digits;
     };
@@ -133,11 +124,6 @@ fn unescape_unicode<'a>(digits: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         rest = rest.get(6..).unwrap_or_default();
     }
     let mut buffer = [0; 4];
-    out.extend_from_slice(
-        char::from_u32(code)
-            .unwrap_or('\u{FFFD}')
-            .encode_utf8(&mut buffer)
-            .as_bytes(),
-    );
+    out.extend_from_slice(char::from_u32(code).unwrap_or('\u{FFFD}').encode_utf8(&mut buffer).as_bytes());
     rest
 }

@@ -120,9 +120,7 @@ fn check_escapes(mut unusual: u64, at: usize, record: &[u8], carry: &mut Carry) 
 fn unicode_escape_is_valid(record: &[u8], position: usize) -> bool {
     let unit = |at: usize| {
         let digits = record.get(at + 1..at + 5)?;
-        digits.iter().try_fold(0_u32, |sum, &d| {
-            Some(sum * 16 + char::from(d).to_digit(16)?)
-        })
+        digits.iter().try_fold(0_u32, |sum, &d| Some(sum * 16 + char::from(d).to_digit(16)?))
     };
     match unit(position) {
         Some(0xD800..=0xDBFF) => {
@@ -160,24 +158,13 @@ fn masks_portable(bytes: &[u8; 64]) -> Masks {
 }
 
 #[inline]
-fn blocks_with(
-    masks: impl Fn(&[u8; 64]) -> Masks,
-    record: &[u8],
-    quotes: &mut Vec<u64>,
-    carry: &mut Carry,
-) {
+fn blocks_with(masks: impl Fn(&[u8; 64]) -> Masks, record: &[u8], quotes: &mut Vec<u64>, carry: &mut Carry) {
     let (chunks, rest) = record.as_chunks::<64>();
     for (i, chunk) in chunks.iter().enumerate() {
         block(masks(chunk), i * 64, record, quotes, carry);
     }
     if !rest.is_empty() {
-        block(
-            masks(&padded(rest)),
-            chunks.len() * 64,
-            record,
-            quotes,
-            carry,
-        );
+        block(masks(&padded(rest)), chunks.len() * 64, record, quotes, carry);
     }
 }
 
@@ -188,9 +175,9 @@ fn blocks_with(
 )]
 mod x86 {
     use std::arch::x86_64::{
-        __m256i, __m512i, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256,
-        _mm256_movemask_epi8, _mm256_set1_epi8, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask,
-        _mm512_loadu_si512, _mm512_movepi8_mask, _mm512_set1_epi8,
+        __m256i, __m512i, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
+        _mm256_set1_epi8, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512, _mm512_movepi8_mask,
+        _mm512_set1_epi8,
     };
 
     use super::{Carry, Masks, blocks_with};
@@ -228,24 +215,13 @@ mod x86 {
                 };
                 let equal = |byte: u8| {
                     let wanted = _mm256_set1_epi8(byte as i8);
-                    join(
-                        _mm256_cmpeq_epi8(low, wanted),
-                        _mm256_cmpeq_epi8(high, wanted),
-                    )
+                    join(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted))
                 };
                 let limit = _mm256_set1_epi8(0x20);
                 let above = join(low, high);
                 // Signed comparison also takes bytes above 127 for small ones.
-                let small = join(
-                    _mm256_cmpgt_epi8(limit, low),
-                    _mm256_cmpgt_epi8(limit, high),
-                );
-                Masks {
-                    quote: equal(b'"'),
-                    backslash: equal(b'\\'),
-                    control: small & !above,
-                    high: above,
-                }
+                let small = join(_mm256_cmpgt_epi8(limit, low), _mm256_cmpgt_epi8(limit, high));
+                Masks { quote: equal(b'"'), backslash: equal(b'\\'), control: small & !above, high: above }
             },
             record,
             quotes,
@@ -255,10 +231,7 @@ mod x86 {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[expect(
-    unsafe_code,
-    reason = "calls into functions that need the instructions just asked for"
-)]
+#[expect(unsafe_code, reason = "calls into functions that need the instructions just asked for")]
 fn blocks(record: &[u8], quotes: &mut Vec<u64>, carry: &mut Carry) {
     if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512f") {
         // SAFETY: the processor has AVX-512 F and BW.
@@ -282,7 +255,10 @@ mod tests {
 
     use super::*;
 
-    fn run(with: impl Fn(&[u8], &mut Vec<u64>, &mut Carry), record: &[u8]) -> (Vec<u64>, u64, u64, bool, Option<usize>) {
+    fn run(
+        with: impl Fn(&[u8], &mut Vec<u64>, &mut Carry),
+        record: &[u8],
+    ) -> (Vec<u64>, u64, u64, bool, Option<usize>) {
         let (mut quotes, mut carry) = (Vec::new(), Carry::default());
         with(record, &mut quotes, &mut carry);
         (quotes, u64::from(carry.control != 0), u64::from(carry.high != 0), carry.odd, carry.error)

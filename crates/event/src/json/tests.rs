@@ -58,7 +58,8 @@ fn same(decoder: &mut JsonDecoder, names: &Arc<Names>, record: &[u8]) {
     }
     // A number beyond the range of a double is a number to us and an error to others.
     if !record.contains(&b'e') && !record.contains(&b'E') && record.len() < 100_000 {
-        let sonic = sonic_rs::from_slice::<sonic_rs::Value>(record).is_ok_and(|v| sonic_rs::JsonValueTrait::is_object(&v));
+        let sonic =
+            sonic_rs::from_slice::<sonic_rs::Value>(record).is_ok_and(|v| sonic_rs::JsonValueTrait::is_object(&v));
         assert_eq!(fast(decoder, names, record).is_ok(), sonic, "{text}");
     }
 }
@@ -68,12 +69,45 @@ fn records_at_the_border_of_validity() {
     let (mut decoder, names) = decoder();
     let long = format!(r#"{{"{}":"{}"}}"#, "k".repeat(70), "v\\\\".repeat(50));
     for record in [
-        r#"{}"#, r#" { "a" : 1 } "#, r#"{"a":{"b":"c"},"a.b":[1,"x",{"b":null}]}"#, r#"{"a":[]}"#, r#"{"a":[[],[1]]}"#,
-        r#"{"a":"\u0041\ud83d\ude00\/\\\"\n"}"#, r#"{"a":"\ud83d"}"#, r#"{"a":"\ude00"}"#, r#"{"a":"\ud83dx\ude00"}"#,
-        r#"{"a":"\x"}"#, r#"{"a":"\u12g4"}"#, r#"{"a":"\u12"}"#, r#"{"a":01}"#, r#"{"a":1.}"#, r#"{"a":-}"#, r#"{"a":1.5}"#,
-        r#"{"a":tru}"#, r#"{"a":true,}"#, r#"{"a" 1}"#, r#"{"a":1 "b":2}"#, r#"{"a":1}x"#, r#"[1]"#, "", "{", r#"{"a"#, r#"{"a":"#,
-        r#"{"a":"x"#, r#"{"a":"x\"#, r#"{"a":"x\"}"#, r#"{"a":"x\\"}"#, "{\"a\":\"x\ny\"}", "{\"a\n\":1}", "{\n\"a\":\t1}", r#"{"a":[1,]}"#,
-        r#"{"\u0061":1,"a":2}"#, r#"{"a":1,"a":2}"#, r#"{"":{"":1}}"#, "{\"a\":\"\u{7f}đ\"}", &long,
+        r#"{}"#,
+        r#" { "a" : 1 } "#,
+        r#"{"a":{"b":"c"},"a.b":[1,"x",{"b":null}]}"#,
+        r#"{"a":[]}"#,
+        r#"{"a":[[],[1]]}"#,
+        r#"{"a":"\u0041\ud83d\ude00\/\\\"\n"}"#,
+        r#"{"a":"\ud83d"}"#,
+        r#"{"a":"\ude00"}"#,
+        r#"{"a":"\ud83dx\ude00"}"#,
+        r#"{"a":"\x"}"#,
+        r#"{"a":"\u12g4"}"#,
+        r#"{"a":"\u12"}"#,
+        r#"{"a":01}"#,
+        r#"{"a":1.}"#,
+        r#"{"a":-}"#,
+        r#"{"a":1.5}"#,
+        r#"{"a":tru}"#,
+        r#"{"a":true,}"#,
+        r#"{"a" 1}"#,
+        r#"{"a":1 "b":2}"#,
+        r#"{"a":1}x"#,
+        r#"[1]"#,
+        "",
+        "{",
+        r#"{"a"#,
+        r#"{"a":"#,
+        r#"{"a":"x"#,
+        r#"{"a":"x\"#,
+        r#"{"a":"x\"}"#,
+        r#"{"a":"x\\"}"#,
+        "{\"a\":\"x\ny\"}",
+        "{\"a\n\":1}",
+        "{\n\"a\":\t1}",
+        r#"{"a":[1,]}"#,
+        r#"{"\u0061":1,"a":2}"#,
+        r#"{"a":1,"a":2}"#,
+        r#"{"":{"":1}}"#,
+        "{\"a\":\"\u{7f}đ\"}",
+        &long,
     ] {
         same(&mut decoder, &names, record.as_bytes());
         for end in 0..record.len() {
@@ -112,7 +146,8 @@ fn json() -> impl Strategy<Value = String> {
         Just(r#""\u0041\/b""#.to_owned()),
     ];
     leaf.prop_recursive(4, 40, 6, move |inner| {
-        let member = (key.clone(), inner.clone(), " {0,2}").prop_map(|(k, v, s)| format!("{}:{s}{v}", serde_json::to_string(&k).unwrap()));
+        let member = (key.clone(), inner.clone(), " {0,2}")
+            .prop_map(|(k, v, s)| format!("{}:{s}{v}", serde_json::to_string(&k).unwrap()));
         prop_oneof![
             prop::collection::vec(inner, 0..5).prop_map(|l| format!("[{}]", l.join(","))),
             prop::collection::vec(member, 0..6).prop_map(|l| format!("{{{}}}", l.join(", "))),

@@ -16,16 +16,7 @@ pub(super) fn record(
     emit: Emit,
     fields: &mut Fields,
 ) -> Result<u64, Malformed> {
-    let mut walk = Walk {
-        record,
-        scan,
-        keys,
-        emit,
-        labels: fields.keeps_labels(),
-        fields,
-        marks: 0,
-        seen: 0,
-    };
+    let mut walk = Walk { record, scan, keys, emit, labels: fields.keeps_labels(), fields, marks: 0, seen: 0 };
     let start = walk.skip_space(0);
     if walk.byte(start) != b'{' {
         return Err(Malformed::new("not a JSON object", start));
@@ -97,12 +88,7 @@ impl Walk<'_> {
 
     /// Recognises the key whose first character is at `at`; returns it and the position behind its colon.
     #[inline]
-    fn key(
-        &mut self,
-        parent: NodeId,
-        after: After,
-        at: usize,
-    ) -> Result<(NodeId, usize), Malformed> {
+    fn key(&mut self, parent: NodeId, after: After, at: usize) -> Result<(NodeId, usize), Malformed> {
         if let Some(found) = self.keys.predicted(after, self.record, at) {
             return Ok(found);
         }
@@ -110,16 +96,8 @@ impl Walk<'_> {
     }
 
     #[cold]
-    fn unexpected_key(
-        &mut self,
-        parent: NodeId,
-        after: After,
-        at: usize,
-    ) -> Result<(NodeId, usize), Malformed> {
-        let quote = self
-            .scan
-            .next_quote(at)
-            .ok_or(Malformed::new("a JSON string does not end", at))?;
+    fn unexpected_key(&mut self, parent: NodeId, after: After, at: usize) -> Result<(NodeId, usize), Malformed> {
+        let quote = self.scan.next_quote(at).ok_or(Malformed::new("a JSON string does not end", at))?;
         self.check_control(at, quote)?;
         if self.byte(quote + 1) == b':' {
             let end = quote + 2;
@@ -154,10 +132,7 @@ impl Walk<'_> {
 
     #[inline]
     fn string(&mut self, key: NodeId, at: usize) -> Result<usize, Malformed> {
-        let quote = self
-            .scan
-            .next_quote(at)
-            .ok_or(Malformed::new("a JSON string does not end", at))?;
+        let quote = self.scan.next_quote(at).ok_or(Malformed::new("a JSON string does not end", at))?;
         self.check_control(at, quote)?;
         self.emit(key, Kind::Escaped, at, quote - at);
         Ok(quote + 1)
@@ -170,10 +145,7 @@ impl Walk<'_> {
             return Ok(());
         }
         match self.record[from..to].iter().position(|&b| b < 0x20) {
-            Some(i) => Err(Malformed::new(
-                "a control character in a JSON string",
-                from + i,
-            )),
+            Some(i) => Err(Malformed::new("a control character in a JSON string", from + i)),
             None => Ok(()),
         }
     }
@@ -202,13 +174,7 @@ impl Walk<'_> {
         }
     }
 
-    fn literal(
-        &mut self,
-        key: NodeId,
-        at: usize,
-        text: &[u8],
-        kind: Kind,
-    ) -> Result<usize, Malformed> {
+    fn literal(&mut self, key: NodeId, at: usize, text: &[u8], kind: Kind) -> Result<usize, Malformed> {
         if !self.record[at..].starts_with(text) {
             return Err(Malformed::new("expected true, false or null", at));
         }
@@ -245,11 +211,7 @@ impl Walk<'_> {
 
     fn some_digits(&self, at: usize) -> Result<usize, Malformed> {
         let end = self.digits(at);
-        if end == at {
-            Err(Malformed::new("expected a digit", at))
-        } else {
-            Ok(end)
-        }
+        if end == at { Err(Malformed::new("expected a digit", at)) } else { Ok(end) }
     }
 
     #[inline]

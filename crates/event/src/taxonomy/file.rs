@@ -44,7 +44,8 @@ pub(super) struct Envelope {
 #[serde(deny_unknown_fields)]
 pub(super) struct Shape {
     pub(super) name: String,
-    /// Any of these lists, of which every canonical name must stand in the record. None: only by name.
+    /// Any of these lists, of which every canonical name must stand in the record (`a|b`: one of the two is enough).
+    /// None: only by name.
     #[serde(default)]
     pub(super) when: Vec<Vec<String>>,
     /// The group whose kinds are tried.
@@ -54,9 +55,9 @@ pub(super) struct Shape {
     pub(super) variant: Option<String>,
     #[serde(default)]
     pub(super) discriminators: Vec<String>,
-    /// Discriminator to another that stands in when it is absent.
+    /// Discriminator to others of which the first present stands in when it is absent.
     #[serde(default)]
-    pub(super) fallback: BTreeMap<String, String>,
+    pub(super) fallback: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     pub(super) time: Vec<String>,
 }

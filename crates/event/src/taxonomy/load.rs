@@ -26,8 +26,8 @@ pub enum TaxonomyError {
     Content(String),
 }
 
-/// Most names that shapes may be recognised by: they are bits of a `u64`.
-const MARKS: usize = 64;
+/// Name of shape 0 and kind 0.
+pub(super) const UNKNOWN: &str = "unknown";
 /// Most discriminators of a shape; see [`Taxonomy::discriminators`].
 const DISCRIMINATORS: usize = 8;
 
@@ -112,9 +112,9 @@ impl ValueTest {
             (Self::Present, value) => value.is_some(),
             (_, None) => false,
             (Self::Is(text), Some(value)) => value.eq_ignore_ascii_case(text),
-            (Self::Prefix(prefix), Some(value)) => value
-                .get(..prefix.len())
-                .is_some_and(|front| front.eq_ignore_ascii_case(prefix)),
+            (Self::Prefix(prefix), Some(value)) => {
+                value.get(..prefix.len()).is_some_and(|front| front.eq_ignore_ascii_case(prefix))
+            }
         }
     }
 }
@@ -134,10 +134,8 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Taxonomy, TaxonomyError> {
     let mut shapes = Vec::new();
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for &(name, text) in files {
-        let file: File = toml::from_str(text).map_err(|source| TaxonomyError::Toml {
-            file: name.to_owned(),
-            source: Box::new(source),
-        })?;
+        let file: File = toml::from_str(text)
+            .map_err(|source| TaxonomyError::Toml { file: name.to_owned(), source: Box::new(source) })?;
         add_names(&mut names, file.rename, file.envelope);
         shapes.extend(file.shape);
         let group = groups.entry(file.group).or_default();
@@ -149,10 +147,11 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Taxonomy, TaxonomyError> {
     let mut taxonomy = Taxonomy {
         names,
         marks: HashMap::default(),
-        shapes: vec![Shape::default()],
-        kinds: vec![Kind::default()],
+        shapes: vec![Shape { name: UNKNOWN.to_owned(), ..Shape::default() }],
+        kinds: vec![Kind { name: UNKNOWN.to_owned(), ..Kind::default() }],
     };
     let mut loaded: BTreeMap<(String, Option<String>), Vec<KindId>> = BTreeMap::new();
+    let mut bits = BTreeMap::new();
     for shape in shapes {
         let key = (shape.kinds.clone(), shape.variant.clone());
         let group = groups
@@ -163,7 +162,7 @@ pub(super) fn load(files: &[(&str, &str)]) -> Result<Taxonomy, TaxonomyError> {
             None => add_kinds(&mut taxonomy, group, shape.variant.as_deref())?,
         };
         loaded.insert(key, kinds.clone());
-        add_shape(&mut taxonomy, shape, group, kinds)?;
+        add_shape(&mut taxonomy, &mut bits, shape, group, kinds)?;
     }
     Ok(taxonomy)
 }
@@ -173,11 +172,7 @@ fn content(who: &str, what: &str, name: &str) -> TaxonomyError {
     TaxonomyError::Content(format!("`{who}` {what}: `{name}`"))
 }
 
-fn add_names(
-    names: &mut NameTable,
-    renames: BTreeMap<String, String>,
-    envelopes: Vec<file::Envelope>,
-) {
+fn add_names(names: &mut NameTable, renames: BTreeMap<String, String>, envelopes: Vec<file::Envelope>) {
     for (from, to) in renames {
         names.rename(from, to);
     }
@@ -193,11 +188,7 @@ fn add_names(
 }
 
 /// Adds the kinds of `group` in one variant of its field names.
-fn add_kinds(
-    taxonomy: &mut Taxonomy,
-    group: &Group,
-    variant: Option<&str>,
-) -> Result<Vec<KindId>, TaxonomyError> {
+fn add_kinds(taxonomy: &mut Taxonomy, group: &Group, variant: Option<&str>) -> Result<Vec<KindId>, TaxonomyError> {
     let variant = match variant {
         None => None,
         Some(name) => Some(
@@ -209,18 +200,15 @@ fn add_kinds(
         ),
     };
     if let Some(variant) = variant {
-        let unknown = variant
-            .kinds
-            .keys()
-            .find(|name| group.kinds.iter().all(|k| k.name != **name));
+        let unknown = variant.kinds.keys().find(|name| group.kinds.iter().all(|k| k.name != **name));
         if let Some(unknown) = unknown {
             return Err(content(&variant.name, "names an unknown kind", unknown));
         }
     }
     let mut ids = Vec::with_capacity(group.kinds.len());
     for kind in &group.kinds {
-        let id = u16::try_from(taxonomy.kinds.len())
-            .map_err(|_| content(&kind.name, "is one kind too many", "65536"))?;
+        let id =
+            u16::try_from(taxonomy.kinds.len()).map_err(|_| content(&kind.name, "is one kind too many", "65536"))?;
         ids.push(KindId(id));
         taxonomy.kinds.push(Kind {
             name: kind.name.clone(),
@@ -237,19 +225,11 @@ fn condition((field, values): (&String, &OneOrMany)) -> Condition {
         OneOrMany::One(value) => vec![ValueTest::parse(value)],
         OneOrMany::Many(values) => values.iter().map(ValueTest::parse).collect(),
     };
-    Condition {
-        field: field.clone(),
-        tests,
-    }
+    Condition { field: field.clone(), tests }
 }
 
 /// The field names of a kind: its own, else the group's, and beside them those of the variant.
-fn field_map(
-    names: &NameTable,
-    group: &Group,
-    kind: &file::Kind,
-    variant: Option<&file::Variant>,
-) -> FieldMap {
+fn field_map(names: &NameTable, group: &Group, kind: &file::Kind, variant: Option<&file::Variant>) -> FieldMap {
     let mut map = FieldMap::default();
     for (field, list) in group.fields.iter().chain(&kind.fields) {
         map.insert(names.canonical(field).into_owned(), list.clone());
@@ -275,6 +255,7 @@ fn field_map(
 
 fn add_shape(
     taxonomy: &mut Taxonomy,
+    bits: &mut BTreeMap<String, u32>,
     shape: file::Shape,
     group: &Group,
     kinds: Vec<KindId>,
@@ -284,7 +265,7 @@ fn add_shape(
     }
     let mut when = Vec::with_capacity(shape.when.len());
     for all in &shape.when {
-        when.push(marks(taxonomy, &shape.name, all)?);
+        when.push(marks(&mut taxonomy.marks, bits, &shape.name, all)?);
     }
     let position = |name: &String| {
         shape
@@ -296,18 +277,13 @@ fn add_shape(
     let fallback = shape
         .fallback
         .iter()
+        .flat_map(|(field, others)| others.iter().map(move |other| (field, other)))
         .map(|(field, other)| Ok((position(field)?, position(other)?)))
         .collect::<Result<_, TaxonomyError>>()?;
     let defaults = group
         .defaults
         .iter()
-        .map(|d| {
-            Ok(DefaultValue {
-                field: position(&d.field)?,
-                from: position(&d.from)?,
-                values: d.values.clone(),
-            })
-        })
+        .map(|d| Ok(DefaultValue { field: position(&d.field)?, from: position(&d.from)?, values: d.values.clone() }))
         .collect::<Result<_, TaxonomyError>>()?;
     taxonomy.shapes.push(Shape {
         name: shape.name,
@@ -321,23 +297,27 @@ fn add_shape(
     Ok(())
 }
 
-/// The bits of all `names`.
-fn marks(taxonomy: &mut Taxonomy, shape: &str, names: &[String]) -> Result<u64, TaxonomyError> {
-    if names.is_empty() {
+/// The bits of all of `asked`, each a name or several, divided by `|`, of which one is enough.
+fn marks(
+    table: &mut HashMap<String, u64, foldhash::fast::FixedState>,
+    bits: &mut BTreeMap<String, u32>,
+    shape: &str,
+    asked: &[String],
+) -> Result<u64, TaxonomyError> {
+    if asked.is_empty() {
         return Err(content(shape, "is recognised by nothing", "when"));
     }
-    let mut bits = 0;
-    for name in names {
-        let count = taxonomy.marks.len();
-        if count == MARKS && !taxonomy.marks.contains_key(name) {
-            return Err(content(shape, "needs one mark too many", name));
+    let mut all = 0;
+    for names in asked {
+        let count = bits.len() as u32;
+        let bit = *bits.entry(names.clone()).or_insert(count);
+        let mark = 1_u64.checked_shl(bit).ok_or_else(|| content(shape, "needs one mark too many", names))?;
+        for name in names.split('|') {
+            *table.entry(name.to_owned()).or_default() |= mark;
         }
-        bits |= *taxonomy
-            .marks
-            .entry(name.clone())
-            .or_insert_with(|| 1 << count);
+        all |= mark;
     }
-    Ok(bits)
+    Ok(all)
 }
 
 fn leaked(names: Vec<String>) -> Vec<&'static str> {

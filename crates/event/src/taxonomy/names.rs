@@ -49,10 +49,7 @@ impl NameTable {
         if let Some(to) = self.renames.get(dotted) {
             return Cow::Owned(to.clone());
         }
-        let envelope = self
-            .envelopes
-            .iter()
-            .find(|e| dotted.len() > e.prefix.len() && dotted.starts_with(&e.prefix));
+        let envelope = self.envelopes.iter().find(|e| dotted.len() > e.prefix.len() && dotted.starts_with(&e.prefix));
         match envelope {
             Some(envelope) => Cow::Owned(without_spaces(&envelope.strip(dotted)).into_owned()),
             None => without_spaces(dotted),
@@ -80,9 +77,7 @@ impl Envelope {
         if let Some(attribute) = rest.strip_prefix(ATTRIBUTES) {
             return format!("{}_{attribute}", self.guard);
         }
-        let mut name = rest
-            .replace(&format!(".{ATTRIBUTES}"), "_")
-            .replace(SEPARATE_ATTRIBUTES, "_");
+        let mut name = rest.replace(&format!(".{ATTRIBUTES}"), "_").replace(SEPARATE_ATTRIBUTES, "_");
         if let Some(text) = name.strip_suffix(TEXT) {
             name.truncate(text.len());
         }
@@ -107,9 +102,5 @@ fn capitalised(name: &str) -> String {
 
 /// `name` without ASCII spaces: Windows Defender calls a field `Threat Name`, rules call it `ThreatName`.
 fn without_spaces(name: &str) -> Cow<'_, str> {
-    if name.contains(' ') {
-        Cow::Owned(name.replace(' ', ""))
-    } else {
-        Cow::Borrowed(name)
-    }
+    if name.contains(' ') { Cow::Owned(name.replace(' ', "")) } else { Cow::Borrowed(name) }
 }

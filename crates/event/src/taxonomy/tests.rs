@@ -8,21 +8,14 @@ fn table() -> &'static Taxonomy {
 
 fn source(product: &str, category: &str, service: &str) -> LogSource {
     let some = |s: &str| (!s.is_empty()).then(|| s.to_owned());
-    LogSource {
-        product: some(product),
-        category: some(category),
-        service: some(service),
-    }
+    LogSource { product: some(product), category: some(category), service: some(service) }
 }
 
 fn kind(shape: &str, values: &[(&str, &str)]) -> KindId {
     let shape = table().shape(shape);
     assert_ne!(shape.0, 0, "the shape is in the table");
-    let values: Vec<_> = table()
-        .discriminators(shape)
-        .iter()
-        .map(|d| values.iter().find(|(n, _)| n == d).map(|(_, v)| *v))
-        .collect();
+    let values: Vec<_> =
+        table().discriminators(shape).iter().map(|d| values.iter().find(|(n, _)| n == d).map(|(_, v)| *v)).collect();
     table().kind(shape, &values)
 }
 
@@ -55,44 +48,20 @@ fn all_spellings_of_windows_have_one_name() {
         (&["channel"], "Channel"),
         (&["Event", "System", "EventID"], "EventID"),
         (&["Event", "System", "EventID", "#text"], "EventID"),
-        (
-            &["Event", "System", "EventID", "#attributes", "Qualifiers"],
-            "EventID_Qualifiers",
-        ),
-        (
-            &["Event", "System", "EventID_attributes", "Qualifiers"],
-            "EventID_Qualifiers",
-        ),
-        (
-            &["Event", "System", "Provider", "#attributes", "Name"],
-            "Provider_Name",
-        ),
-        (
-            &["Event", "System", "Provider_attributes", "Name"],
-            "Provider_Name",
-        ),
+        (&["Event", "System", "EventID", "#attributes", "Qualifiers"], "EventID_Qualifiers"),
+        (&["Event", "System", "EventID_attributes", "Qualifiers"], "EventID_Qualifiers"),
+        (&["Event", "System", "Provider", "#attributes", "Name"], "Provider_Name"),
+        (&["Event", "System", "Provider_attributes", "Name"], "Provider_Name"),
         (&["winlog", "provider_name"], "Provider_Name"),
-        (
-            &["Event", "System", "Security", "#attributes", "UserID"],
-            "Security_UserID",
-        ),
-        (
-            &["Event", "UserData", "LogFileCleared", "SubjectUserName"],
-            "SubjectUserName",
-        ),
-        (
-            &["Event", "UserData", "LogFileCleared", "Channel"],
-            "UserData.Channel",
-        ),
+        (&["Event", "System", "Security", "#attributes", "UserID"], "Security_UserID"),
+        (&["Event", "UserData", "LogFileCleared", "SubjectUserName"], "SubjectUserName"),
+        (&["Event", "UserData", "LogFileCleared", "Channel"], "UserData.Channel"),
         (&["Event", "EventData", "EventID"], "EventData.EventID"),
         (&["Event", "EventData", "Threat Name"], "ThreatName"),
         (&["Threat Name"], "ThreatName"),
         (&["Event", "EventData", "Data"], "Data"),
         (&["Event", "EventData", "Data", "#text"], "Data"),
-        (
-            &["Event", "EventData", "#attributes", "Name"],
-            "EventData_Name",
-        ),
+        (&["Event", "EventData", "#attributes", "Name"], "EventData_Name"),
         (&["data", "win", "eventdata", "parentImage"], "ParentImage"),
     ];
     for (path, want) in cases {
@@ -117,10 +86,7 @@ fn shapes_are_recognised_by_names() {
     assert_eq!(shape(&["Event.System"]), "windows");
     assert_eq!(shape(&["channel", "event_id"]), "windows");
     assert_eq!(shape(&["winlog.channel", "winlog.event_id"]), "windows");
-    assert_eq!(
-        shape(&["winlog.channel", "winlog.event_id", "ecs.version"]),
-        "windows_ecs"
-    );
+    assert_eq!(shape(&["winlog.channel", "winlog.event_id", "ecs.version"]), "windows_ecs");
     assert_eq!(table().shape_of(0), ShapeId(0));
     assert_eq!(table().shape_of(table().mark(&["EventID"])), ShapeId(0));
 }
@@ -128,13 +94,7 @@ fn shapes_are_recognised_by_names() {
 #[test]
 fn sysmon_and_security_processes_are_process_creation() {
     let rule = source("windows", "process_creation", "");
-    let sysmon = kind(
-        "windows",
-        &[
-            ("Channel", "microsoft-windows-sysmon/operational"),
-            ("EventID", "1"),
-        ],
-    );
+    let sysmon = kind("windows", &[("Channel", "microsoft-windows-sysmon/operational"), ("EventID", "1")]);
     let security = kind("windows", &[("Channel", "security"), ("EventID", "4688")]);
     for kind in [sysmon, security] {
         assert!(table().applies(kind, &rule));
@@ -151,28 +111,16 @@ fn sysmon_and_security_processes_are_process_creation() {
 
 #[test]
 fn a_provider_stands_in_for_a_missing_channel() {
-    let by_provider = kind(
-        "windows",
-        &[
-            ("Provider_Name", "Microsoft-Windows-Sysmon"),
-            ("EventID", "7"),
-        ],
-    );
+    let by_provider = kind("windows", &[("Provider_Name", "Microsoft-Windows-Sysmon"), ("EventID", "7")]);
     assert_eq!(table().kind_name(by_provider), "sysmon.image_load");
-    let nxlog = kind(
-        "windows",
-        &[("SourceName", "Microsoft-Windows-Sysmon"), ("EventID", "7")],
-    );
+    let nxlog = kind("windows", &[("SourceName", "Microsoft-Windows-Sysmon"), ("EventID", "7")]);
     assert_eq!(nxlog, by_provider);
 }
 
 #[test]
 fn registry_events_are_told_apart_by_their_type() {
     let at = |id: &str, kind_of: Option<&str>| {
-        let mut values = vec![
-            ("Channel", "Microsoft-Windows-Sysmon/Operational"),
-            ("EventID", id),
-        ];
+        let mut values = vec![("Channel", "Microsoft-Windows-Sysmon/Operational"), ("EventID", id)];
         values.extend(kind_of.map(|t| ("EventType", t)));
         kind("windows", &values)
     };
@@ -207,16 +155,7 @@ fn every_rule_applies_to_the_unknown() {
 
 #[test]
 fn ecs_names_are_asked_beside_the_event_s_own() {
-    let access = kind(
-        "windows_ecs",
-        &[
-            ("Channel", "Microsoft-Windows-Sysmon/Operational"),
-            ("EventID", "10"),
-        ],
-    );
-    assert_eq!(
-        table().sources(access, "SourceImage"),
-        ["SourceImage", "process.executable"]
-    );
+    let access = kind("windows_ecs", &[("Channel", "Microsoft-Windows-Sysmon/Operational"), ("EventID", "10")]);
+    assert_eq!(table().sources(access, "SourceImage"), ["SourceImage", "process.executable"]);
     assert_eq!(table().sources(access, "GrantedAccess"), ["GrantedAccess"]);
 }

@@ -2,8 +2,7 @@
 //! correlation that means the same (correlation specification, "Expression of Relationships In The Condition").
 
 use rsigma_parser::{
-    ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, SigmaRule, Timespan,
-    WindowMode,
+    ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, SigmaRule, Timespan, WindowMode,
 };
 
 /// A document whose condition was cut at its pipe.
@@ -23,31 +22,20 @@ pub(super) fn cut(text: &str) -> Option<Cut> {
         let condition = line.trim_start().starts_with("condition:");
         match line.split_once('|') {
             Some((before, after)) if condition && aggregation.is_none() => {
-                let quote = before
-                    .trim_start()
-                    .strip_prefix("condition:")
-                    .and_then(|c| {
-                        let c = c.trim_start();
-                        c.chars().next().filter(|q| matches!(q, '\'' | '"'))
-                    });
+                let quote = before.trim_start().strip_prefix("condition:").and_then(|c| {
+                    let c = c.trim_start();
+                    c.chars().next().filter(|q| matches!(q, '\'' | '"'))
+                });
                 out.push_str(before.trim_end());
                 out.extend(quote);
                 out.push('\n');
                 let after = after.split(" #").next().unwrap_or_default().trim();
-                aggregation = Some(
-                    quote
-                        .map_or(after, |q| after.trim_end_matches(q))
-                        .trim()
-                        .to_owned(),
-                );
+                aggregation = Some(quote.map_or(after, |q| after.trim_end_matches(q)).trim().to_owned());
             }
             _ => out.push_str(line),
         }
     }
-    aggregation.map(|aggregation| Cut {
-        text: out,
-        aggregation,
-    })
+    aggregation.map(|aggregation| Cut { text: out, aggregation })
 }
 
 impl Cut {
@@ -55,11 +43,7 @@ impl Cut {
     ///
     /// # Errors
     /// Why there is none that means the same.
-    pub(super) fn correlation(
-        &self,
-        rule: &SigmaRule,
-        base: &str,
-    ) -> Result<CorrelationRule, String> {
+    pub(super) fn correlation(&self, rule: &SigmaRule, base: &str) -> Result<CorrelationRule, String> {
         let parsed = Parsed::of(&self.aggregation)?;
         let timeframe = rule.detection.timeframe.as_deref().ok_or(
             "the condition counts events but the rule has no `timeframe`, so that nobody can say how long to count",
@@ -115,9 +99,7 @@ impl Parsed {
         let unknown = || format!("the aggregation `{text}` cannot be expressed as a correlation");
         let (function, rest) = text.split_once('(').ok_or_else(unknown)?;
         let (field, rest) = rest.split_once(')').ok_or_else(unknown)?;
-        let field = Some(field.trim())
-            .filter(|f| !f.is_empty() && *f != "*")
-            .map(str::to_owned);
+        let field = Some(field.trim()).filter(|f| !f.is_empty() && *f != "*").map(str::to_owned);
         let kind = match (function.trim(), &field) {
             ("count", None) => CorrelationType::EventCount,
             ("count", Some(_)) => CorrelationType::ValueCount,
@@ -140,21 +122,13 @@ impl Parsed {
             _ => return Err(unknown()),
         };
         let count = comparison[1].parse().map_err(|_| unknown())?;
-        Ok(Self {
-            kind,
-            field,
-            group_by,
-            threshold: (operator, count),
-        })
+        Ok(Self { kind, field, group_by, threshold: (operator, count) })
     }
 }
 
 fn group_fields(words: &[&str]) -> Vec<String> {
     let fields = words.iter().flat_map(|w| w.split(','));
-    fields
-        .filter(|f| !f.is_empty())
-        .map(str::to_owned)
-        .collect()
+    fields.filter(|f| !f.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -168,18 +142,9 @@ mod tests {
 
     #[test]
     fn aggregations_become_correlations() {
-        assert_eq!(
-            kind("count() > 5"),
-            Some((CorrelationType::EventCount, None, 0))
-        );
-        assert_eq!(
-            kind("count(a.b) by x, y >= 5"),
-            Some((CorrelationType::ValueCount, Some("a.b".into()), 2))
-        );
-        assert_eq!(
-            kind("sum(n) by h < 5"),
-            Some((CorrelationType::ValueSum, Some("n".into()), 1))
-        );
+        assert_eq!(kind("count() > 5"), Some((CorrelationType::EventCount, None, 0)));
+        assert_eq!(kind("count(a.b) by x, y >= 5"), Some((CorrelationType::ValueCount, Some("a.b".into()), 2)));
+        assert_eq!(kind("sum(n) by h < 5"), Some((CorrelationType::ValueSum, Some("n".into()), 1)));
         assert_eq!(kind("near other"), None);
         assert_eq!(kind("count() by x"), None);
         assert_eq!(kind("min(n) > 5"), None);

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rsigma_parser::{
-    ConditionExpr, Detection, Detections, Quantifier, SelectorPattern, SigmaValue,
-};
+use rsigma_parser::{ConditionExpr, Detection, Detections, Quantifier, SelectorPattern, SigmaValue};
 
 use super::{Placeholders, item};
 use crate::rule::{Expr, Item};
@@ -25,19 +23,12 @@ pub(super) struct Fault {
 
 impl Fault {
     fn condition(reason: String) -> Self {
-        Self {
-            detection: None,
-            field: None,
-            reason,
-        }
+        Self { detection: None, field: None, reason }
     }
 }
 
 /// The expression of a whole detection section, and the names that no condition uses.
-pub(super) fn expression(
-    section: &Detections,
-    placeholders: &Placeholders,
-) -> Result<(Expr, Vec<String>), Fault> {
+pub(super) fn expression(section: &Detections, placeholders: &Placeholders) -> Result<(Expr, Vec<String>), Fault> {
     let mut named = BTreeMap::new();
     for (name, detection) in &section.named {
         let expr = detection_expr(detection, placeholders).map_err(|(field, reason)| Fault {
@@ -76,23 +67,18 @@ fn detection_expr(detection: &Detection, placeholders: &Placeholders) -> Result<
         Detection::AllOf(items) if items.is_empty() => Err((None, "the detection is empty".into())),
         Detection::AllOf(items) => {
             let list = items.iter().map(|i| field_item(i, placeholders));
-            list.collect::<Result<Vec<_>, _>>()
-                .map(|l| joined(l, Expr::And))
+            list.collect::<Result<Vec<_>, _>>().map(|l| joined(l, Expr::And))
         }
         Detection::AnyOf(list) if list.is_empty() => Err((None, "the detection is empty".into())),
         Detection::AnyOf(list) => {
             let list = list.iter().map(|d| detection_expr(d, placeholders));
-            list.collect::<Result<Vec<_>, _>>()
-                .map(|l| joined(l, Expr::Or))
+            list.collect::<Result<Vec<_>, _>>().map(|l| joined(l, Expr::Or))
         }
-        Detection::Keywords(values) if values.is_empty() => {
-            Err((None, "the detection is empty".into()))
-        }
+        Detection::Keywords(values) if values.is_empty() => Err((None, "the detection is empty".into())),
         Detection::Keywords(values) => keywords(values, placeholders),
-        Detection::And(_) | Detection::ArrayMatch { .. } | Detection::Conditional { .. } => Err((
-            None,
-            "array matching (`field[any]`) is no part of Sigma 2.1".into(),
-        )),
+        Detection::And(_) | Detection::ArrayMatch { .. } | Detection::Conditional { .. } => {
+            Err((None, "array matching (`field[any]`) is no part of Sigma 2.1".into()))
+        }
     }
 }
 
@@ -104,15 +90,9 @@ fn joined(mut list: Vec<Expr>, kind: fn(Vec<Expr>) -> Expr) -> Expr {
     }
 }
 
-fn field_item(
-    item: &rsigma_parser::DetectionItem,
-    placeholders: &Placeholders,
-) -> Result<Expr, Reason> {
+fn field_item(item: &rsigma_parser::DetectionItem, placeholders: &Placeholders) -> Result<Expr, Reason> {
     if item.field.name.is_none() && item.field.modifiers.is_empty() {
-        return Err((
-            None,
-            "a key is empty or is no text (quote numbers and true/false)".into(),
-        ));
+        return Err((None, "a key is empty or is no text (quote numbers and true/false)".into()));
     }
     item::expression(item, placeholders).map_err(|reason| (item.field.name.clone(), reason))
 }
@@ -128,9 +108,7 @@ fn keywords(values: &[SigmaValue], placeholders: &Placeholders) -> Result<Expr, 
 /// Number of nodes and tests.
 fn size(expr: &Expr) -> usize {
     match expr {
-        Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => {
-            1 + list.iter().map(size).sum::<usize>()
-        }
+        Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => 1 + list.iter().map(size).sum::<usize>(),
         Expr::Not(inner) | Expr::Named(_, inner) => 1 + size(inner),
         Expr::Item(Item { tests, .. }) => 1 + tests.len(),
     }
@@ -151,10 +129,7 @@ impl Resolver<'_> {
             ConditionExpr::Or(list) => self.list(list).map(Expr::Or),
             ConditionExpr::Not(inner) => Ok(Expr::Not(Box::new(self.condition(inner)?))),
             ConditionExpr::Identifier(name) => self.detection(name),
-            ConditionExpr::Selector {
-                quantifier,
-                pattern,
-            } => self.selector(quantifier, pattern),
+            ConditionExpr::Selector { quantifier, pattern } => self.selector(quantifier, pattern),
         }
     }
 
@@ -164,9 +139,7 @@ impl Resolver<'_> {
 
     fn detection(&mut self, name: &str) -> Result<Expr, String> {
         let Some(expr) = self.named.get(name) else {
-            return Err(format!(
-                "the condition names `{name}`, which is not defined"
-            ));
+            return Err(format!("the condition names `{name}`, which is not defined"));
         };
         self.nodes += self.sizes.get(name).copied().unwrap_or(1);
         if self.nodes > NODES {
@@ -178,11 +151,7 @@ impl Resolver<'_> {
         Ok(Expr::Named(name.to_owned(), Box::new(expr.clone())))
     }
 
-    fn selector(
-        &mut self,
-        quantifier: &Quantifier,
-        pattern: &SelectorPattern,
-    ) -> Result<Expr, String> {
+    fn selector(&mut self, quantifier: &Quantifier, pattern: &SelectorPattern) -> Result<Expr, String> {
         let chosen: Vec<String> = self
             .named
             .keys()
@@ -197,18 +166,13 @@ impl Resolver<'_> {
             return Err(format!("`{quantifier} of {pattern}` means no detection"));
         }
         let count = chosen.len();
-        let list = chosen
-            .iter()
-            .map(|n| self.detection(n))
-            .collect::<Result<Vec<_>, _>>()?;
+        let list = chosen.iter().map(|n| self.detection(n)).collect::<Result<Vec<_>, _>>()?;
         match quantifier {
             Quantifier::Any => Ok(joined(list, Expr::Or)),
             Quantifier::All => Ok(joined(list, Expr::And)),
             Quantifier::Count(n) => match u32::try_from(*n) {
                 Ok(n) if n >= 1 && n as usize <= count => Ok(Expr::AtLeast(n, list)),
-                _ => Err(format!(
-                    "`{quantifier} of {pattern}` can never hold: {count} detections are meant"
-                )),
+                _ => Err(format!("`{quantifier} of {pattern}` can never hold: {count} detections are meant")),
             },
         }
     }

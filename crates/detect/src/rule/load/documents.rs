@@ -50,27 +50,18 @@ pub(super) fn split(text: &str) -> Vec<Document<'_>> {
 
 /// Whether a line is the document marker `marker`.
 fn marks(line: &str, marker: &str) -> bool {
-    line.strip_prefix(marker)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+    line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
 fn document(text: &str, range: std::ops::Range<usize>, line: u32) -> Option<Document<'_>> {
     let text = text.get(range)?;
     let before = text.lines().position(has_content)?;
-    Some(Document {
-        line,
-        content_line: line + before as u32,
-        text,
-    })
+    Some(Document { line, content_line: line + before as u32, text })
 }
 
 /// Whether a line holds more than a marker, a directive, a comment or space.
 fn has_content(line: &str) -> bool {
-    let line = if marks(line, "---") {
-        line.get(3..).unwrap_or_default()
-    } else {
-        line
-    };
+    let line = if marks(line, "---") { line.get(3..).unwrap_or_default() } else { line };
     let line = line.trim();
     !line.is_empty() && !line.starts_with(['#', '%'])
 }
@@ -88,10 +79,7 @@ pub(super) struct Actions {
 impl Actions {
     /// State for a file; files without any `action` cost nothing.
     pub(super) fn new(file: &str) -> Self {
-        Self {
-            active: file.lines().any(|l| l.starts_with("action")),
-            ..Self::default()
-        }
+        Self { active: file.lines().any(|l| l.starts_with("action")), ..Self::default() }
     }
 
     /// The document with templates applied, `None` for one that only gives orders.
@@ -117,23 +105,18 @@ impl Actions {
                 Ok(None)
             }
             Some("repeat") => self.merged(document, true).map(Some),
-            Some(other) => Err(format!(
-                "unknown collection action `{other}` (global, reset and repeat exist)"
-            )),
+            Some(other) => Err(format!("unknown collection action `{other}` (global, reset and repeat exist)")),
         }
     }
 
     fn merged<'a>(&mut self, document: Mapping, repeat: bool) -> Result<Cow<'a, str>, String> {
         let mut base = if repeat {
-            self.previous
-                .clone()
-                .ok_or("`action: repeat` has no document before it to repeat")?
+            self.previous.clone().ok_or("`action: repeat` has no document before it to repeat")?
         } else {
             self.global.clone().unwrap_or_default()
         };
         merge(&mut base, document, 0)?;
-        let text = yaml_serde::to_string(&base)
-            .map_err(|e| format!("the merged document cannot be written: {e}"))?;
+        let text = yaml_serde::to_string(&base).map_err(|e| format!("the merged document cannot be written: {e}"))?;
         self.bytes += text.len();
         if self.bytes > MERGED_BYTES {
             return Err("collection actions multiply this file beyond all bounds".into());
@@ -174,10 +157,7 @@ mod tests {
     #[test]
     fn documents_know_their_lines() {
         let file = "# head\n---\na: 1\n--- # next\n\n# only words\n\nb: |\n  ---\n  x\n...\n%YAML 1.2\n---\nc: 3";
-        let found: Vec<(u32, u32)> = split(file)
-            .iter()
-            .map(|d| (d.line, d.content_line))
-            .collect();
+        let found: Vec<(u32, u32)> = split(file).iter().map(|d| (d.line, d.content_line)).collect();
         assert_eq!(found, [(2, 3), (4, 8), (13, 14)]);
         assert!(split("").is_empty());
         assert!(split("---\n---\n# nothing\n").is_empty());
@@ -189,20 +169,11 @@ mod tests {
     fn a_global_template_reaches_until_it_is_reset() {
         let file = "action: global\n";
         let mut actions = Actions::new(file);
-        assert_eq!(
-            actions.apply("action: global\nx: {a: 1, b: 1}").unwrap(),
-            None
-        );
+        assert_eq!(actions.apply("action: global\nx: {a: 1, b: 1}").unwrap(), None);
         let one = actions.apply("x: {b: 2}\n").unwrap().unwrap();
-        assert_eq!(
-            first_value(&one).unwrap(),
-            first_value("x: {a: 1, b: 2}").unwrap()
-        );
+        assert_eq!(first_value(&one).unwrap(), first_value("x: {a: 1, b: 2}").unwrap());
         let two = actions.apply("action: repeat\ny: 5\n").unwrap().unwrap();
-        assert_eq!(
-            first_value(&two).unwrap(),
-            first_value("{x: {a: 1, b: 2}, y: 5}").unwrap()
-        );
+        assert_eq!(first_value(&two).unwrap(), first_value("{x: {a: 1, b: 2}, y: 5}").unwrap());
         assert_eq!(actions.apply("action: reset").unwrap(), None);
         let three = actions.apply("z: 1").unwrap().unwrap();
         assert_eq!(first_value(&three).unwrap(), first_value("z: 1").unwrap());

@@ -28,13 +28,10 @@ enum Targets {
 impl Filter {
     /// A filter with its condition resolved.
     pub(super) fn new(sigma: FilterRule, condition: Expr, origin: Origin) -> Self {
-        let all =
-            |name: &String| name.eq_ignore_ascii_case("any") || name.eq_ignore_ascii_case("all");
+        let all = |name: &String| name.eq_ignore_ascii_case("any") || name.eq_ignore_ascii_case("all");
         let targets = match sigma.rules {
             FilterRuleTarget::Any => Targets::Any,
-            FilterRuleTarget::Specific(list) if list.len() == 1 && list.iter().all(all) => {
-                Targets::Any
-            }
+            FilterRuleTarget::Specific(list) if list.len() == 1 && list.iter().all(all) => Targets::Any,
             FilterRuleTarget::Specific(list) => Targets::These(list),
         };
         Self {
@@ -50,10 +47,7 @@ impl Filter {
     /// Joins the filter to the rules it means; a problem when there are none.
     pub(super) fn apply(self, rules: &mut [Rule]) -> Option<Problem> {
         let mut applied = 0;
-        let named = Expr::Named(
-            format!("filter: {}", self.title),
-            Box::new(self.condition.clone()),
-        );
+        let named = Expr::Named(format!("filter: {}", self.title), Box::new(self.condition.clone()));
         for rule in rules.iter_mut().filter(|r| self.means(r)) {
             let before = std::mem::replace(&mut rule.condition, Expr::And(Vec::new()));
             rule.condition = Expr::And(vec![before, named.clone()]);
@@ -71,8 +65,7 @@ impl Filter {
     }
 
     fn means(&self, rule: &Rule) -> bool {
-        let part =
-            |filter: &Option<String>, rule: &Option<String>| filter.is_none() || filter == rule;
+        let part = |filter: &Option<String>, rule: &Option<String>| filter.is_none() || filter == rule;
         let source = part(&self.source.product, &rule.logsource.product)
             && part(&self.source.category, &rule.logsource.category)
             && part(&self.source.service, &rule.logsource.service);

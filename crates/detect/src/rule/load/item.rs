@@ -61,34 +61,15 @@ struct Plan {
 ///
 /// # Errors
 /// Why the item cannot be used, lower case, without a full stop.
-pub(super) fn expression(
-    item: &DetectionItem,
-    placeholders: &Placeholders,
-) -> Result<Expr, String> {
+pub(super) fn expression(item: &DetectionItem, placeholders: &Placeholders) -> Result<Expr, String> {
     let plan = Plan::of(&item.field.modifiers)?;
-    let field = item
-        .field
-        .name
-        .as_deref()
-        .map(|n| unescape_brackets(n).into_owned());
-    let compiler = Compiler {
-        plan: &plan,
-        keyword: field.is_none(),
-        placeholders,
-    };
+    let field = item.field.name.as_deref().map(|n| unescape_brackets(n).into_owned());
+    let compiler = Compiler { plan: &plan, keyword: field.is_none(), placeholders };
     let mut groups = compiler.groups(&item.values)?;
     if groups.iter().map(Vec::len).sum::<usize>() > TESTS_PER_ITEM {
-        return Err(format!(
-            "the values expand to more than {TESTS_PER_ITEM} tests"
-        ));
+        return Err(format!("the values expand to more than {TESTS_PER_ITEM} tests"));
     }
-    let part = |link, tests| {
-        Expr::Item(Item {
-            field: field.clone(),
-            link,
-            tests,
-        })
-    };
+    let part = |link, tests| Expr::Item(Item { field: field.clone(), link, tests });
     let linked = if !plan.all {
         part(Link::Any, groups.into_iter().flatten().collect())
     } else if groups.iter().all(|g| g.len() == 1) {
@@ -96,22 +77,12 @@ pub(super) fn expression(
     } else {
         Expr::And(groups.drain(..).map(|g| part(Link::Any, g)).collect())
     };
-    Ok(if plan.negated {
-        Expr::Not(Box::new(linked))
-    } else {
-        linked
-    })
+    Ok(if plan.negated { Expr::Not(Box::new(linked)) } else { linked })
 }
 
 impl Plan {
     fn of(modifiers: &[Modifier]) -> Result<Self, String> {
-        let mut plan = Self {
-            operator: None,
-            steps: Vec::new(),
-            case: Case::Fold,
-            all: false,
-            negated: false,
-        };
+        let mut plan = Self { operator: None, steps: Vec::new(), case: Case::Fold, all: false, negated: false };
         for &modifier in modifiers {
             plan.add(modifier)?;
         }
@@ -159,14 +130,10 @@ impl Plan {
     fn set(&mut self, operator: Operator, modifier: Modifier) -> Result<(), String> {
         let name = word(modifier);
         if self.operator.is_some() {
-            return Err(format!(
-                "modifier `{name}` cannot follow another comparison"
-            ));
+            return Err(format!("modifier `{name}` cannot follow another comparison"));
         }
         if !self.steps.is_empty() {
-            return Err(format!(
-                "modifier `{name}` takes the value as it is, not an encoded one"
-            ));
+            return Err(format!("modifier `{name}` takes the value as it is, not an encoded one"));
         }
         self.operator = Some(operator);
         Ok(())
@@ -177,10 +144,7 @@ impl Plan {
             None => Operator::Text(op),
             Some(Operator::FieldRef(TextOp::Equals)) => Operator::FieldRef(op),
             Some(_) => {
-                return Err(format!(
-                    "modifier `{}` cannot follow another comparison",
-                    op_word(op)
-                ));
+                return Err(format!("modifier `{}` cannot follow another comparison", op_word(op)));
             }
         });
         if self.operator == Some(Operator::Text(op)) {
@@ -191,10 +155,7 @@ impl Plan {
 
     fn add_flag(&mut self, modifier: Modifier) -> Result<(), String> {
         let Some(Operator::Re(flags)) = &mut self.operator else {
-            return Err(format!(
-                "modifier `{}` is a flag of `re` and must follow it",
-                word(modifier)
-            ));
+            return Err(format!("modifier `{}` is a flag of `re` and must follow it", word(modifier)));
         };
         match modifier {
             Modifier::IgnoreCase => flags.ignore_case = true,
@@ -211,9 +172,7 @@ impl Plan {
         }
         let cased = self.case == Case::Exact;
         match self.operator {
-            Some(Operator::Exists) if self.all || self.negated || cased => {
-                Err("modifier `exists` stands alone".into())
-            }
+            Some(Operator::Exists) if self.all || self.negated || cased => Err("modifier `exists` stands alone".into()),
             Some(Operator::Cidr | Operator::Number(_) | Operator::Time(_)) if cased => {
                 Err("modifier `cased` only goes with text".into())
             }
@@ -235,9 +194,7 @@ impl Plan {
                 }
                 Step::WinDash | Step::Expand => {}
                 _ if wild => {
-                    return Err(
-                        "encodings must stand before `contains`, `startswith` or `endswith`".into(),
-                    );
+                    return Err("encodings must stand before `contains`, `startswith` or `endswith`".into());
                 }
                 Step::Base64 | Step::Base64Offset => base64 += 1,
                 Step::Utf16Le | Step::Utf16Be | Step::Utf16 if base64 > 0 => {
@@ -271,12 +228,7 @@ impl Compiler<'_> {
     }
 
     fn value(&self, value: &SigmaValue) -> Result<Vec<Test>, String> {
-        if self.keyword
-            && !matches!(
-                self.plan.operator,
-                None | Some(Operator::Text(_) | Operator::Re(_))
-            )
-        {
+        if self.keyword && !matches!(self.plan.operator, None | Some(Operator::Text(_) | Operator::Re(_))) {
             return Err("this comparison needs a field name before the modifiers".into());
         }
         match self.plan.operator {
@@ -300,12 +252,8 @@ impl Compiler<'_> {
     fn text(&self, value: &SigmaValue, op: TextOp) -> Result<Vec<Test>, String> {
         let plain = op == TextOp::Equals && self.plan.steps.is_empty() && !self.keyword;
         match value {
-            SigmaValue::Integer(n) if plain && n.abs() <= EXACT => {
-                Ok(one(Test::Number(Compare::Eq, *n as f64)))
-            }
-            SigmaValue::Float(n) if plain && n.is_finite() => {
-                Ok(one(Test::Number(Compare::Eq, *n)))
-            }
+            SigmaValue::Integer(n) if plain && n.abs() <= EXACT => Ok(one(Test::Number(Compare::Eq, *n as f64))),
+            SigmaValue::Float(n) if plain && n.is_finite() => Ok(one(Test::Number(Compare::Eq, *n))),
             SigmaValue::Integer(n) => self.patterns(&n.to_string(), op),
             SigmaValue::Float(n) => self.patterns(&n.to_string(), op),
             SigmaValue::Bool(b) if plain => Ok(one(Test::Bool(*b))),
@@ -319,11 +267,8 @@ impl Compiler<'_> {
 
     fn patterns(&self, original: &str, op: TextOp) -> Result<Vec<Test>, String> {
         let expands = self.plan.steps.contains(&Step::Expand);
-        let mut patterns = if expands {
-            Patterns::expand(original, self.placeholders)?
-        } else {
-            Patterns::parse(original)
-        };
+        let mut patterns =
+            if expands { Patterns::expand(original, self.placeholders)? } else { Patterns::parse(original) };
         for step in &self.plan.steps {
             patterns = match step {
                 Step::Base64 => patterns.encode(base64)?,
@@ -342,10 +287,7 @@ impl Compiler<'_> {
             TextOp::EndsWith => (true, false),
         };
         let finished = patterns.finish()?;
-        Ok(finished
-            .into_iter()
-            .map(|parts| Test::Text(surround(parts, around), self.plan.case))
-            .collect())
+        Ok(finished.into_iter().map(|parts| Test::Text(surround(parts, around), self.plan.case)).collect())
     }
 
     fn field_reference(&self, value: &SigmaValue, op: TextOp) -> Result<Test, String> {
@@ -395,8 +337,7 @@ fn network(value: &SigmaValue) -> Result<Test, String> {
         Ok(net) => Some(net.trunc()),
         Err(_) => text.parse::<std::net::IpAddr>().ok().map(IpNet::from),
     };
-    net.map(Test::Cidr)
-        .ok_or_else(|| format!("`{text}` is not a network such as 10.0.0.0/8 or 2001:db8::/32"))
+    net.map(Test::Cidr).ok_or_else(|| format!("`{text}` is not a network such as 10.0.0.0/8 or 2001:db8::/32"))
 }
 
 fn number(value: &SigmaValue) -> Option<f64> {
@@ -424,11 +365,7 @@ fn time_part(value: &SigmaValue, part: TimePart) -> Result<Test, String> {
     };
     match n {
         Some(n) if allowed.contains(&n) => Ok(Test::TimePart(part, n)),
-        _ => Err(format!(
-            "`{value}` is not a whole number between {} and {}",
-            allowed.start(),
-            allowed.end()
-        )),
+        _ => Err(format!("`{value}` is not a whole number between {} and {}", allowed.start(), allowed.end())),
     }
 }
 

@@ -17,10 +17,7 @@ pub(super) fn of_key(text: &str, key: &str, after: u32) -> Option<u32> {
     let found = |line: &str| {
         let line = line.trim_start().trim_start_matches("- ").trim_start();
         let line = line.trim_start_matches(['\'', '"']);
-        line.strip_prefix(key).is_some_and(|rest| {
-            rest.trim_start_matches(['\'', '"'])
-                .starts_with([':', '|', ' '])
-        })
+        line.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['\'', '"']).starts_with([':', '|', ' ']))
     };
     find(text, after, found)
 }
@@ -59,14 +56,7 @@ pub(super) fn of_complaint(text: &str, complaint: &str) -> Option<u32> {
     if complaint.starts_with("Invalid timespan") || complaint.contains("timeframe") {
         return of_key(text, "timespan", 0).or_else(|| of_key(text, "timeframe", 0));
     }
-    for key in [
-        "status",
-        "level",
-        "related",
-        "sigma-version",
-        "detection",
-        "correlation",
-    ] {
+    for key in ["status", "level", "related", "sigma-version", "detection", "correlation"] {
         if complaint.to_lowercase().contains(key) {
             return of_key(text, key, 0);
         }
@@ -78,7 +68,8 @@ pub(super) fn of_complaint(text: &str, complaint: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const RULE: &str = "title: x\nField: no\ndetection:\n  other:\n    Field: 1\n  sel:\n    - 'Field|re': a\n  condition: sel\n";
+    const RULE: &str =
+        "title: x\nField: no\ndetection:\n  other:\n    Field: 1\n  sel:\n    - 'Field|re': a\n  condition: sel\n";
 
     #[test]
     fn keys_are_found_inside_their_detection() {
@@ -90,10 +81,7 @@ mod tests {
 
     #[test]
     fn the_parsers_words_lead_to_a_line() {
-        assert_eq!(
-            of_message("mapping values at line 3 column 7"),
-            (Some(3), "mapping values".into())
-        );
+        assert_eq!(of_message("mapping values at line 3 column 7"), (Some(3), "mapping values".into()));
         assert_eq!(of_complaint("a|foo: 1", "Unknown modifier 'foo'"), Some(1));
         assert_eq!(of_complaint(RULE, "Condition parse error: x"), Some(8));
     }

@@ -51,8 +51,7 @@ fn pieces(value: &str, placeholders: bool) -> Vec<Piece> {
     while let Some(c) = rest.next() {
         let special = match c {
             '\\' => {
-                let escaped =
-                    rest.next_if(|n| matches!(n, '*' | '?' | '\\') || (placeholders && *n == '%'));
+                let escaped = rest.next_if(|n| matches!(n, '*' | '?' | '\\') || (placeholders && *n == '%'));
                 literal.push(escaped.unwrap_or('\\'));
                 None
             }
@@ -180,8 +179,8 @@ fn literal(bytes: &[u8]) -> Result<Vec<Part>, String> {
         Some(rest) => ("\u{feff}", rest),
         None => ("", bytes),
     };
-    let text = std::str::from_utf8(rest)
-        .map_err(|_| "the encoded value is no text; let `base64` or `base64offset` follow")?;
+    let text =
+        std::str::from_utf8(rest).map_err(|_| "the encoded value is no text; let `base64` or `base64offset` follow")?;
     let mut parts = Vec::new();
     push(&mut parts, Part::Literal(format!("{mark}{text}")));
     Ok(parts)
@@ -218,9 +217,7 @@ fn dashed(parts: &[Part]) -> Result<Vec<Vec<Part>>, String> {
         .and_then(|n| DASHES.len().checked_pow(n))
         .filter(|n| *n <= TESTS_PER_VALUE)
         .ok_or_else(too_many)?;
-    Ok((0..total)
-        .map(|choice| with_dashes(parts, choice))
-        .collect())
+    Ok((0..total).map(|choice| with_dashes(parts, choice)).collect())
 }
 
 /// `parts` with the dashes that `choice` selects, read as a number in base five.

@@ -28,11 +28,7 @@ fn sel(lines: &str) -> Expr {
 }
 
 fn indent(lines: &str) -> String {
-    lines
-        .lines()
-        .map(|l| format!("    {l}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    lines.lines().map(|l| format!("    {l}")).collect::<Vec<_>>().join("\n")
 }
 
 fn tests_of(lines: &str) -> Vec<Test> {
@@ -78,27 +74,14 @@ fn literals(lines: &str) -> Vec<String> {
 #[test]
 fn text_operators_put_wildcards() {
     assert_eq!(tests_of("F: a"), [text(&[lit("a")])]);
-    assert_eq!(
-        tests_of("F|contains: a"),
-        [text(&[Part::Any, lit("a"), Part::Any])]
-    );
-    assert_eq!(
-        tests_of("F|contains: '*a*'"),
-        [text(&[Part::Any, lit("a"), Part::Any])]
-    );
+    assert_eq!(tests_of("F|contains: a"), [text(&[Part::Any, lit("a"), Part::Any])]);
+    assert_eq!(tests_of("F|contains: '*a*'"), [text(&[Part::Any, lit("a"), Part::Any])]);
     assert_eq!(tests_of("F|startswith: a"), [text(&[lit("a"), Part::Any])]);
     assert_eq!(tests_of("F|endswith: a"), [text(&[Part::Any, lit("a")])]);
-    assert_eq!(
-        tests_of("F|endswith|cased: A"),
-        [Test::Text(vec![Part::Any, lit("A")], Case::Exact)]
-    );
+    assert_eq!(tests_of("F|endswith|cased: A"), [Test::Text(vec![Part::Any, lit("A")], Case::Exact)]);
     assert_eq!(tests_of("F: ''"), [text(&[])]);
     assert_eq!(literals("F|contains: 445"), ["*445*"]);
-    assert!(
-        refused("F|startswith|endswith: a")
-            .reason
-            .contains("cannot follow")
-    );
+    assert!(refused("F|startswith|endswith: a").reason.contains("cannot follow"));
     assert!(refused("F|contains: null").reason.contains("null"));
 }
 
@@ -106,10 +89,7 @@ fn text_operators_put_wildcards() {
 fn plain_values_keep_their_type() {
     assert_eq!(tests_of("F: 4688"), [Test::Number(Compare::Eq, 4688.0)]);
     assert_eq!(tests_of("F: -1.5"), [Test::Number(Compare::Eq, -1.5)]);
-    assert_eq!(
-        tests_of("F: 9007199254740993"),
-        [text(&[lit("9007199254740993")])]
-    );
+    assert_eq!(tests_of("F: 9007199254740993"), [text(&[lit("9007199254740993")])]);
     assert_eq!(tests_of("F: true"), [Test::Bool(true)]);
     assert_eq!(tests_of("F: null"), [Test::Null]);
     assert_eq!(tests_of("F: []"), [Test::Null]);
@@ -121,16 +101,9 @@ fn plain_values_keep_their_type() {
 
 #[test]
 fn all_links_with_and() {
-    let Expr::Item(Item { link, tests, field }) = sel("F|contains|all: [a, b]") else {
-        panic!()
-    };
-    assert_eq!(
-        (link, tests.len(), field.as_deref()),
-        (Link::All, 2, Some("F"))
-    );
-    let Expr::And(list) = sel("F|windash|contains|all: [-a, b]") else {
-        panic!()
-    };
+    let Expr::Item(Item { link, tests, field }) = sel("F|contains|all: [a, b]") else { panic!() };
+    assert_eq!((link, tests.len(), field.as_deref()), (Link::All, 2, Some("F")));
+    let Expr::And(list) = sel("F|windash|contains|all: [-a, b]") else { panic!() };
     assert!(matches!(&list[0], Expr::Item(i) if i.link == Link::Any && i.tests.len() == 5));
 }
 
@@ -139,14 +112,7 @@ fn regular_expressions_take_flags() {
     assert_eq!(tests_of("F|re: 'a\\\\b'"), [Test::Regex(r"a\\b".into())]);
     assert_eq!(tests_of("F|re|i|s: a.b"), [Test::Regex("(?is)a.b".into())]);
     assert_eq!(tests_of("F|re|m: ^a"), [Test::Regex("(?m)^a".into())]);
-    for wrong in [
-        "F|re|contains: a",
-        "F|contains|re: a",
-        "F|i: a",
-        "F|re|windash: a",
-        "F|re|base64: a",
-        "F|re: null",
-    ] {
+    for wrong in ["F|re|contains: a", "F|contains|re: a", "F|i: a", "F|re|windash: a", "F|re|base64: a", "F|re: null"] {
         refused(wrong);
     }
     let problem = refused("F|re: '(?=a)b'");
@@ -157,10 +123,7 @@ fn regular_expressions_take_flags() {
 #[test]
 fn encodings_apply_in_order() {
     assert_eq!(literals("F|base64|contains: foobar"), ["*Zm9vYmFy*"]);
-    assert_eq!(
-        literals("F|base64offset|contains: foobar"),
-        ["*Zm9vYmFy*", "*Zvb2Jhc*", "*mb29iYX*"]
-    );
+    assert_eq!(literals("F|base64offset|contains: foobar"), ["*Zm9vYmFy*", "*Zvb2Jhc*", "*mb29iYX*"]);
     assert_eq!(literals("F|wide|base64: ab"), ["YQBiAA=="]);
     assert_eq!(literals("F|utf16le|base64: ab"), ["YQBiAA=="]);
     assert_eq!(literals("F|utf16be|base64: ab"), ["AGEAYg=="]);
@@ -182,10 +145,7 @@ fn encodings_apply_in_order() {
 
 #[test]
 fn windash_takes_all_five_dashes_for_each_other() {
-    assert_eq!(
-        literals("F|windash: -a"),
-        ["-a", "/a", "\u{2013}a", "\u{2014}a", "\u{2015}a"]
-    );
+    assert_eq!(literals("F|windash: -a"), ["-a", "/a", "\u{2013}a", "\u{2014}a", "\u{2015}a"]);
     assert_eq!(literals("F|contains|windash: /a").len(), 5);
     assert_eq!(literals("F|windash: '-a \u{2015}b'").len(), 25);
     assert_eq!(literals("F|windash: a*"), ["a*"]);
@@ -195,24 +155,11 @@ fn windash_takes_all_five_dashes_for_each_other() {
 
 #[test]
 fn networks_of_both_kinds_and_addresses() {
-    for good in [
-        "10.0.0.0/8",
-        "2001:db8::/32",
-        "10.1.2.3/8",
-        "192.0.2.1",
-        "::1",
-    ] {
-        assert!(
-            matches!(tests_of(&format!("F|cidr: '{good}'"))[..], [Test::Cidr(_)]),
-            "{good}"
-        );
+    for good in ["10.0.0.0/8", "2001:db8::/32", "10.1.2.3/8", "192.0.2.1", "::1"] {
+        assert!(matches!(tests_of(&format!("F|cidr: '{good}'"))[..], [Test::Cidr(_)]), "{good}");
     }
     for wrong in ["10.0.0.0/33", "10.0.0", "host", "10.*"] {
-        assert!(
-            refused(&format!("F|cidr: '{wrong}'"))
-                .reason
-                .contains("not a network")
-        );
+        assert!(refused(&format!("F|cidr: '{wrong}'")).reason.contains("not a network"));
     }
     refused("F|cidr|contains: 10.0.0.0/8");
     refused("F|cidr|cased: 10.0.0.0/8");
@@ -221,14 +168,8 @@ fn networks_of_both_kinds_and_addresses() {
 #[test]
 fn placeholders_need_values() {
     assert_eq!(literals("F|expand: '%hosts%'"), ["srv1", "dc*"]);
-    assert_eq!(
-        literals("F|contains|expand: 'x%hosts%y'"),
-        ["*xsrv1y*", "*xdc*y*"]
-    );
-    assert_eq!(
-        literals(r"F|expand: '\%plain%hosts%'"),
-        ["%plainsrv1", "%plaindc*"]
-    );
+    assert_eq!(literals("F|contains|expand: 'x%hosts%y'"), ["*xsrv1y*", "*xdc*y*"]);
+    assert_eq!(literals(r"F|expand: '\%plain%hosts%'"), ["%plainsrv1", "%plaindc*"]);
     assert_eq!(literals("F: '%hosts%'"), ["%hosts%"]);
     let problem = refused("F|expand: '%nobody%'");
     assert!(problem.reason.contains("%nobody%") && problem.hint.is_some());
@@ -238,13 +179,8 @@ fn placeholders_need_values() {
 fn exists_needs_a_truth_value() {
     assert_eq!(tests_of("F|exists: true"), [Test::Exists(true)]);
     assert_eq!(tests_of("F|exists: false"), [Test::Exists(false)]);
-    for wrong in [
-        "F|exists: 'true'",
-        "F|exists: 1",
-        "F|exists|all: true",
-        "F|contains|exists: true",
-        "'|exists': true",
-    ] {
+    for wrong in ["F|exists: 'true'", "F|exists: 1", "F|exists|all: true", "F|contains|exists: true", "'|exists': true"]
+    {
         refused(wrong);
     }
 }
@@ -253,41 +189,19 @@ fn exists_needs_a_truth_value() {
 fn fields_refer_to_fields() {
     let reference = |op| [Test::FieldRef("G".into(), op, Case::Fold)];
     assert_eq!(tests_of("F|fieldref: G"), reference(TextOp::Equals));
-    assert_eq!(
-        tests_of("F|fieldref|contains: G"),
-        reference(TextOp::Contains)
-    );
-    assert_eq!(
-        tests_of("F|fieldref|startswith: G"),
-        reference(TextOp::StartsWith)
-    );
-    assert_eq!(
-        tests_of("F|fieldref|endswith: G"),
-        reference(TextOp::EndsWith)
-    );
+    assert_eq!(tests_of("F|fieldref|contains: G"), reference(TextOp::Contains));
+    assert_eq!(tests_of("F|fieldref|startswith: G"), reference(TextOp::StartsWith));
+    assert_eq!(tests_of("F|fieldref|endswith: G"), reference(TextOp::EndsWith));
     assert!(matches!(sel("F|fieldref|neq: G"), Expr::Not(_)));
-    for wrong in [
-        "F|contains|fieldref: G",
-        "F|fieldref: 'G*'",
-        "F|fieldref: 1",
-        "F|fieldref|re: G",
-    ] {
+    for wrong in ["F|contains|fieldref: G", "F|fieldref: 'G*'", "F|fieldref: 1", "F|fieldref|re: G"] {
         refused(wrong);
     }
 }
 
 #[test]
 fn numbers_compare() {
-    for (name, compare) in [
-        ("gt", Compare::Gt),
-        ("gte", Compare::Gte),
-        ("lt", Compare::Lt),
-        ("lte", Compare::Lte),
-    ] {
-        assert_eq!(
-            tests_of(&format!("F|{name}: 5")),
-            [Test::Number(compare, 5.0)]
-        );
+    for (name, compare) in [("gt", Compare::Gt), ("gte", Compare::Gte), ("lt", Compare::Lt), ("lte", Compare::Lte)] {
+        assert_eq!(tests_of(&format!("F|{name}: 5")), [Test::Number(compare, 5.0)]);
     }
     assert_eq!(tests_of("F|gt: '5.5'"), [Test::Number(Compare::Gt, 5.5)]);
     for wrong in ["F|gt: five", "F|gt|lt: 5", "F|gt|contains: 5", "F|gt: true"] {
@@ -297,16 +211,8 @@ fn numbers_compare() {
 
 #[test]
 fn neq_negates_the_item() {
-    let Expr::Not(inner) = sel("F|neq: [a, b]") else {
-        panic!()
-    };
-    assert!(matches!(
-        *inner,
-        Expr::Item(Item {
-            link: Link::Any,
-            ..
-        })
-    ));
+    let Expr::Not(inner) = sel("F|neq: [a, b]") else { panic!() };
+    assert!(matches!(*inner, Expr::Item(Item { link: Link::Any, .. })));
     assert!(matches!(sel("F|contains|neq: a"), Expr::Not(_)));
     refused("F|exists|neq: true");
 }
@@ -321,18 +227,9 @@ fn times_have_parts() {
         ("month", TimePart::Month, 12),
         ("year", TimePart::Year, 2026),
     ] {
-        assert_eq!(
-            tests_of(&format!("F|{name}: {n}")),
-            [Test::TimePart(part, n)]
-        );
+        assert_eq!(tests_of(&format!("F|{name}: {n}")), [Test::TimePart(part, n)]);
     }
-    for wrong in [
-        "F|hour: 24",
-        "F|minute: -1",
-        "F|day: 0",
-        "F|hour: noon",
-        "F|hour|gte: 3",
-    ] {
+    for wrong in ["F|hour: 24", "F|minute: -1", "F|day: 0", "F|hour: noon", "F|hour|gte: 3"] {
         refused(wrong);
     }
 }
@@ -342,13 +239,8 @@ fn keywords_look_anywhere() {
     let any = |t: &str| text(&[Part::Any, lit(t), Part::Any]);
     assert_eq!(tests_of("- one\n- 2"), [any("one"), any("2")]);
     assert_eq!(tests_of("'|contains': one"), [any("one")]);
-    let Expr::Item(item) = sel("'|all':\n  - one\n  - t?o") else {
-        panic!()
-    };
-    assert_eq!(
-        (item.link, item.field, item.tests.len()),
-        (Link::All, None, 2)
-    );
+    let Expr::Item(item) = sel("'|all':\n  - one\n  - t?o") else { panic!() };
+    assert_eq!((item.link, item.field, item.tests.len()), (Link::All, None, 2));
     assert!(matches!(sel("- one\n- F: two"), Expr::Or(_)));
     assert_eq!(tests_of("'|re': a.b"), [Test::Regex("a.b".into())]);
     refused("- null");
@@ -366,14 +258,12 @@ fn maps_are_and_and_lists_of_maps_are_or() {
     assert!(refused("F|foo: a").reason.contains("foo"));
 }
 
-const THREE: &str = "title: t\nid: x\nlogsource: {product: p}\ndetection:\n  a1: {F: 1}\n  a2: {F: 2}\n  b: {F: 3}\n  _c: {F: 4}\n";
+const THREE: &str =
+    "title: t\nid: x\nlogsource: {product: p}\ndetection:\n  a1: {F: 1}\n  a2: {F: 2}\n  b: {F: 3}\n  _c: {F: 4}\n";
 
 fn condition(condition: &str) -> Result<Expr, String> {
     let set = load(&format!("{THREE}  condition: {condition}\n"));
-    let errors = set
-        .problems
-        .into_iter()
-        .find(|p| p.severity == Severity::Error);
+    let errors = set.problems.into_iter().find(|p| p.severity == Severity::Error);
     match errors {
         Some(problem) => Err(problem.reason),
         None => Ok(set.rules[0].condition.clone()),
@@ -391,16 +281,7 @@ fn selectors_choose_detections() {
     );
     assert!(matches!(condition("[a1, b]").unwrap(), Expr::Or(l) if l.len() == 2));
     assert!(matches!(condition("_c").unwrap(), Expr::Named(n, _) if n == "_c"));
-    for wrong in [
-        "1 of z*",
-        "4 of them",
-        "0 of them",
-        "nobody",
-        "a1 and",
-        "a1 a2",
-        "(a1",
-        "1 of _*",
-    ] {
+    for wrong in ["1 of z*", "4 of them", "0 of them", "nobody", "a1 and", "a1 a2", "(a1", "1 of _*"] {
         assert!(condition(wrong).is_err(), "{wrong}");
     }
 }
@@ -408,11 +289,7 @@ fn selectors_choose_detections() {
 #[test]
 fn conditions_are_bounded() {
     assert!(condition(&format!("{}a1", "not ".repeat(60))).is_ok());
-    assert!(
-        condition(&format!("{}a1", "not ".repeat(9_000)))
-            .unwrap_err()
-            .contains("nests")
-    );
+    assert!(condition(&format!("{}a1", "not ".repeat(9_000))).unwrap_err().contains("nests"));
     assert!(condition(&format!("{}a1{}", "(".repeat(20_000), ")".repeat(20_000))).is_err());
     assert!(condition(&format!("\"{}a1\"", "(\\n".repeat(9_000))).is_err());
 }
@@ -439,41 +316,22 @@ fn faults_name_their_line() {
         "# words\ntitle: t\nlogsource: {product: p}\ndetection:\n  sel:\n    F: 1\n    G|re: '('\n  condition: sel\n",
     );
     assert_eq!(set.problems[0].line, 7, "{:?}", set.problems);
-    let set = load(
-        "title: t\nlogsource: {product: p}\ndetection:\n  sel:\n    F: 1\n  condition: sel and gone\n",
-    );
+    let set = load("title: t\nlogsource: {product: p}\ndetection:\n  sel:\n    F: 1\n  condition: sel and gone\n");
     assert_eq!(set.problems[0].line, 6);
-    let set = load(
-        "title: t\nlogsource: {product: p}\ndetection:\n  sel:\n    F: 1\n  other:\n    F: 2\n  condition: sel\n",
-    );
-    assert_eq!(
-        (
-            set.rules.len(),
-            set.problems[0].line,
-            set.problems[0].severity
-        ),
-        (1, 6, Severity::Warning)
-    );
+    let set =
+        load("title: t\nlogsource: {product: p}\ndetection:\n  sel:\n    F: 1\n  other:\n    F: 2\n  condition: sel\n");
+    assert_eq!((set.rules.len(), set.problems[0].line, set.problems[0].severity), (1, 6, Severity::Warning));
 }
 
 #[test]
 fn ids_are_unique_or_the_second_is_left_out() {
     let one = rule_text("    F: 1", "sel");
     let set = load(&format!("{one}---\n{one}"));
-    assert_eq!(
-        (set.rules.len(), set.problems[0].severity),
-        (1, Severity::Warning)
-    );
+    assert_eq!((set.rules.len(), set.problems[0].severity), (1, Severity::Warning));
     let set = load(&format!("{one}---\n{}", one.replace("F: 1", "F: 2")));
-    assert_eq!(
-        (set.rules.len(), set.problems[0].severity),
-        (1, Severity::Error)
-    );
+    assert_eq!((set.rules.len(), set.problems[0].severity), (1, Severity::Error));
     let nameless = one.replace("id: 00000000-0000-4000-8000-000000000001\n", "");
-    let set = load(&format!(
-        "{nameless}---\n{}",
-        nameless.replace("F: 1", "F: 2")
-    ));
+    let set = load(&format!("{nameless}---\n{}", nameless.replace("F: 1", "F: 2")));
     assert_eq!(set.rules.len(), 2);
     assert!(set.rules[0].id.starts_with("rule-"));
 }
@@ -493,11 +351,7 @@ fn filters_join_rules() {
         ("[other]", "windows", false),
     ] {
         let set = load(&filter(rules, product));
-        assert_eq!(
-            matches!(set.rules[0].condition, Expr::And(_)),
-            joined,
-            "{rules} {product}"
-        );
+        assert_eq!(matches!(set.rules[0].condition, Expr::And(_)), joined, "{rules} {product}");
         assert_eq!(set.problems.is_empty(), joined, "{:?}", set.problems);
     }
 }
@@ -511,12 +365,7 @@ fn correlations_refer_to_rules_and_silence_them() {
         )
     };
     let set = load(&correlation("base", ""));
-    assert_eq!(
-        (set.correlations.len(), set.rules[0].reports),
-        (1, false),
-        "{:?}",
-        set.problems
-    );
+    assert_eq!((set.correlations.len(), set.rules[0].reports), (1, false), "{:?}", set.problems);
     let set = load(&correlation("base", "generate: true\n"));
     assert!(set.rules[0].reports);
     let set = load(&correlation("gone", ""));
@@ -530,23 +379,11 @@ fn correlations_refer_to_rules_and_silence_them() {
 fn old_aggregations_become_correlations() {
     let rule = rule_text("    F: 1\n  timeframe: 5m", "sel | count() by H > 3");
     let set = load(&rule);
-    assert_eq!(
-        (set.rules.len(), set.correlations.len()),
-        (1, 1),
-        "{:?}",
-        set.problems
-    );
+    assert_eq!((set.rules.len(), set.correlations.len()), (1, 1), "{:?}", set.problems);
     assert!(!set.rules[0].reports);
-    assert_eq!(
-        set.correlations[0].id,
-        "00000000-0000-4000-8000-000000000001"
-    );
+    assert_eq!(set.correlations[0].id, "00000000-0000-4000-8000-000000000001");
     let set = load(&rule.replace("  timeframe: 5m\n", ""));
-    assert!(
-        set.rules.is_empty() && set.problems[0].reason.contains("timeframe"),
-        "{:?}",
-        set.problems
-    );
+    assert!(set.rules.is_empty() && set.problems[0].reason.contains("timeframe"), "{:?}", set.problems);
     assert_eq!(set.problems[0].line, 8);
 }
 
@@ -565,19 +402,12 @@ fn metadata_survives() {
         "title: t\nid: x\nname: n\nstatus: test\nlevel: high\ntags: [attack.t1059]\nauthor: a\nreferences: [r]\nrelated: [{id: y, type: derived}]\nlogsource: {product: Windows, service: ''}\ndetection: {sel: {F: 1}, condition: sel}\n",
     );
     let rule = &set.rules[0];
-    assert_eq!(
-        (rule.level, rule.status.as_deref()),
-        (Level::High, Some("test"))
-    );
+    assert_eq!((rule.level, rule.status.as_deref()), (Level::High, Some("test")));
     assert_eq!(rule.related, [("derived".to_owned(), "y".to_owned())]);
     assert_eq!(rule.logsource.product.as_deref(), Some("windows"));
     assert_eq!(rule.logsource.service, None);
-    let set = load(
-        "title: t\nlevel: urgent\nlogsource: {product: p}\ndetection: {sel: {F: 1}, condition: sel}\n",
-    );
+    let set = load("title: t\nlevel: urgent\nlogsource: {product: p}\ndetection: {sel: {F: 1}, condition: sel}\n");
     assert_eq!((set.rules.len(), set.problems[0].line), (1, 2));
-    let set = load(
-        "title: t\nsigma-version: 3\nlogsource: {product: p}\ndetection: {sel: {F: 1}, condition: sel}\n",
-    );
+    let set = load("title: t\nsigma-version: 3\nlogsource: {product: p}\ndetection: {sel: {F: 1}, condition: sel}\n");
     assert_eq!((set.rules.len(), set.problems[0].line), (0, 2));
 }

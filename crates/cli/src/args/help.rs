@@ -1,0 +1,495 @@
+//! What `--help` says, in both languages.
+
+use clap::{Arg, ArgAction, Command};
+
+use crate::text::Text;
+
+/// Help of one command.
+struct CommandHelp {
+    /// Names from the root, joined by a space.
+    path: &'static str,
+    /// One sentence, Vietnamese and English.
+    about: [&'static str; 2],
+    /// What stands after the name in the usage line.
+    usage: [&'static str; 2],
+    /// Examples and notes.
+    after: [&'static str; 2],
+}
+
+/// Help of one argument.
+struct ArgumentHelp {
+    /// Last name of the command, or `*` for arguments that mean the same everywhere.
+    command: &'static str,
+    /// Id of the argument.
+    id: &'static str,
+    /// Name of its value, Vietnamese and English; empty for a switch.
+    value: [&'static str; 2],
+    /// What it does.
+    help: [&'static str; 2],
+}
+
+const EXIT_CODES: [&str; 2] = [
+    "Mã thoát: 0 xong · 1 có phát hiện từ mức --fail-on · 2 sai cách dùng · 3 lỗi dữ liệu",
+    "Exit codes: 0 done · 1 findings of the --fail-on level · 2 usage · 3 input or data error",
+];
+
+const COMMANDS: &[CommandHelp] = &[
+    CommandHelp {
+        path: "khien",
+        about: [
+            "Khiên: tìm dấu hiệu tấn công trong log bằng luật Sigma",
+            "Khiên: finds signs of attacks in logs with Sigma rules",
+        ],
+        usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
+        after: ["Xem thêm: khien <LỆNH> --help", "See also: khien <COMMAND> --help"],
+    },
+    CommandHelp {
+        path: "khien detect",
+        about: [
+            "Chạy luật Sigma và chỉ dấu tấn công trên tệp log, in ra các phát hiện",
+            "Runs Sigma rules and indicators over log files and prints findings",
+        ],
+        usage: ["--rules <ĐƯỜNG_DẪN>... [TÙY CHỌN] [--] <ĐẦU_VÀO>...", "--rules <PATH>... [OPTIONS] [--] <INPUT>..."],
+        after: [
+            "Ví dụ:\n  khien detect nhat-ky/ --rules luat/\n  khien detect '**/*.evtx' --rules sigma.pack --level high --fail-on critical\n  zcat eve.json.gz | khien detect - --format eve --rules luat/ --output ndjson",
+            "Examples:\n  khien detect logs/ --rules rules/\n  khien detect '**/*.evtx' --rules sigma.pack --level high --fail-on critical\n  zcat eve.json.gz | khien detect - --format eve --rules rules/ --output ndjson",
+        ],
+    },
+    CommandHelp {
+        path: "khien rules",
+        about: ["Kiểm tra, liệt kê, đóng gói và giải thích luật", "Checks, lists, packs and explains rules"],
+        usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien rules check",
+        about: [
+            "Kiểm tra luật như một bước CI: in từng vấn đề với tệp và dòng",
+            "Checks rules as a CI step: prints each problem with file and line",
+        ],
+        usage: ["[TÙY CHỌN] <ĐƯỜNG_DẪN>...", "[OPTIONS] <PATH>..."],
+        after: [
+            "Mã thoát: 0 mọi luật dùng được · 3 có luật không dùng được (với --strict: có cảnh báo)",
+            "Exit codes: 0 every rule can be used · 3 a rule cannot (with --strict: or there are warnings)",
+        ],
+    },
+    CommandHelp {
+        path: "khien rules list",
+        about: [
+            "Liệt kê luật với mã, mức, nguồn log, ATT&CK và tên",
+            "Lists rules with id, level, log source, ATT&CK and title",
+        ],
+        usage: ["[TÙY CHỌN] <ĐƯỜNG_DẪN>...", "[OPTIONS] <PATH>..."],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien rules import",
+        about: [
+            "Đóng gói một thư mục hoặc tệp zip luật (như SigmaHQ) thành gói nạp tức thì",
+            "Packs a folder or zip of rules (such as SigmaHQ's) into a file that loads in an instant",
+        ],
+        usage: ["[TÙY CHỌN] --output <GÓI> <ĐƯỜNG_DẪN>...", "[OPTIONS] --output <PACK> <PATH>..."],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien rules explain",
+        about: [
+            "Trình bày một luật cho dễ đọc; có tệp sự kiện thì giải thích vì sao luật khớp hay không",
+            "Shows a rule in readable form; with an event file, why it matches or does not",
+        ],
+        usage: [
+            "<MÃ_LUẬT> --rules <ĐƯỜNG_DẪN>... [TÙY CHỌN] [--] [ĐẦU_VÀO]...",
+            "<RULE_ID> --rules <PATH>... [OPTIONS] [--] [INPUT]...",
+        ],
+        after: ["", ""],
+    },
+];
+
+const PATH: [&str; 2] = ["ĐƯỜNG_DẪN", "PATH"];
+const FILE: [&str; 2] = ["TỆP", "FILE"];
+const LEVEL: [&str; 2] = ["MỨC", "LEVEL"];
+const NUMBER: [&str; 2] = ["SỐ", "N"];
+const SWITCH: [&str; 2] = ["", ""];
+
+/// A row of [`ARGUMENTS`].
+const fn argument(
+    command: &'static str,
+    id: &'static str,
+    value: [&'static str; 2],
+    help: [&'static str; 2],
+) -> ArgumentHelp {
+    ArgumentHelp { command, id, value, help }
+}
+
+const ARGUMENTS: &[ArgumentHelp] = &[
+    argument(
+        "*",
+        "lang",
+        ["NGÔN_NGỮ", "LANG"],
+        [
+            "Ngôn ngữ: vi, en [mặc định: theo LC_ALL, LC_MESSAGES, LANG; nếu không rõ thì vi]",
+            "Language: vi, en [default: by LC_ALL, LC_MESSAGES, LANG; vi when they say neither]",
+        ],
+    ),
+    argument(
+        "*",
+        "color",
+        ["KHI", "WHEN"],
+        [
+            "Dùng màu: auto, always, never [mặc định: auto, theo NO_COLOR]",
+            "Use colours: auto, always, never [default: auto, which respects NO_COLOR]",
+        ],
+    ),
+    argument("*", "help", SWITCH, ["In hướng dẫn", "Print help"]),
+    argument("*", "version", SWITCH, ["In phiên bản", "Print version"]),
+    argument(
+        "*",
+        "rules",
+        PATH,
+        ["Luật Sigma: tệp, thư mục, zip hoặc gói đã đóng", "Sigma rules: files, folders, zip archives or packs"],
+    ),
+    argument(
+        "*",
+        "format",
+        ["ĐỊNH_DẠNG", "FORMAT"],
+        [
+            "Định dạng đầu vào: auto, evtx, jsonl, json, eve, zeek, syslog, auditd, cef, leef, kv, webserver, w3c [mặc định: auto, tự nhận ra từng tệp]",
+            "Format of the input: auto, evtx, jsonl, json, eve, zeek, syslog, auditd, cef, leef, kv, webserver, w3c [default: auto, recognised for each file]",
+        ],
+    ),
+    argument(
+        "detect",
+        "output",
+        ["ĐỊNH_DẠNG", "FORMAT"],
+        [
+            "Định dạng phát hiện: ndjson, ocsf, table, csv [mặc định: table trên màn hình, ngoài ra ndjson]",
+            "Format of findings: ndjson, ocsf, table, csv [default: table on a terminal, else ndjson]",
+        ],
+    ),
+    argument(
+        "detect",
+        "indicators",
+        FILE,
+        [
+            "Tệp chỉ dấu tấn công (văn bản, CSV, STIX 2.1): IP, CIDR, tên miền, URL, mã băm, thư điện tử",
+            "Files of indicators (plain, CSV, STIX 2.1): IPs, CIDRs, domains, URLs, hashes, e-mail addresses",
+        ],
+    ),
+    argument(
+        "*",
+        "placeholders",
+        FILE,
+        ["Giá trị cho %tên% trong luật có |expand", "Values for the %names% of rules with |expand"],
+    ),
+    argument(
+        "detect",
+        "threads",
+        NUMBER,
+        [
+            "Số luồng xử lý; 0 là mỗi bộ xử lý một luồng [mặc định: 0]. Kết quả luôn như nhau",
+            "Worker threads; 0 means one per processor [default: 0]. Findings are always the same",
+        ],
+    ),
+    argument(
+        "detect",
+        "level",
+        LEVEL,
+        [
+            "Chỉ lấy phát hiện từ mức này: informational, low, medium, high, critical [mặc định: informational]",
+            "Only findings of at least this level: informational, low, medium, high, critical [default: informational]",
+        ],
+    ),
+    argument(
+        "list",
+        "level",
+        LEVEL,
+        [
+            "Chỉ liệt kê luật từ mức này: informational, low, medium, high, critical",
+            "Only rules of at least this level: informational, low, medium, high, critical",
+        ],
+    ),
+    argument(
+        "detect",
+        "fail_on",
+        LEVEL,
+        [
+            "Thoát với mã 1 khi có phát hiện từ mức này",
+            "Exit with code 1 when there is a finding of at least this level",
+        ],
+    ),
+    argument(
+        "detect",
+        "strict",
+        SWITCH,
+        [
+            "Thoát với mã 3 khi có tệp không đọc được, bản ghi hỏng hoặc luật không dùng được",
+            "Exit with code 3 when a file is unreadable, a record malformed or a rule unusable",
+        ],
+    ),
+    argument("check", "strict", SWITCH, ["Coi cảnh báo như lỗi", "Take warnings for errors"]),
+    argument(
+        "import",
+        "strict",
+        SWITCH,
+        ["Không tạo gói khi có luật không dùng được", "Make no pack when a rule cannot be used"],
+    ),
+    argument(
+        "detect",
+        "explain",
+        ["MÃ_LUẬT", "RULE_ID"],
+        [
+            "Giải thích vì sao luật này khớp hay không khớp, theo từng trường",
+            "Explain, field by field, why this rule matches or does not",
+        ],
+    ),
+    argument(
+        "*",
+        "position",
+        NUMBER,
+        ["Chỉ giải thích sự kiện ở dòng hoặc bản ghi số này", "Explain only the event at this line or record number"],
+    ),
+    argument(
+        "detect",
+        "max_malformed_reported",
+        NUMBER,
+        ["Số bản ghi hỏng được nêu rõ [mặc định: 5]", "How many malformed records to describe [default: 5]"],
+    ),
+    argument(
+        "list",
+        "logsource",
+        ["NGUỒN", "SOURCE"],
+        [
+            "Chỉ luật của nguồn log này: product=…,category=…,service=…",
+            "Only rules for this log source: product=…,category=…,service=…",
+        ],
+    ),
+    argument(
+        "*",
+        "logsource",
+        ["NGUỒN", "SOURCE"],
+        [
+            "Coi mọi sự kiện thuộc nguồn log này: product=…,category=…,service=…",
+            "Take all events to be of this log source: product=…,category=…,service=…",
+        ],
+    ),
+    argument(
+        "detect",
+        "summary_json",
+        FILE,
+        ["Ghi bản tổng kết dạng JSON vào tệp này", "Write the summary as JSON to this file"],
+    ),
+    argument("detect", "no_progress", SWITCH, ["Không hiện thanh tiến độ", "Show no progress bar"]),
+    argument(
+        "detect",
+        "input",
+        ["ĐẦU_VÀO", "INPUT"],
+        [
+            "Tệp, thư mục hoặc mẫu như '**/*.evtx', kể cả nén gzip, zstd; - là đầu vào chuẩn",
+            "Files, folders or patterns such as '**/*.evtx', gzip and zstd too; - is standard input",
+        ],
+    ),
+    argument(
+        "explain",
+        "input",
+        ["ĐẦU_VÀO", "INPUT"],
+        ["Tệp sự kiện để giải thích luật trên đó", "Event files to explain the rule on"],
+    ),
+    argument("explain", "rule", ["MÃ_LUẬT", "RULE_ID"], ["Mã (id) của luật", "Id of the rule"]),
+    argument(
+        "*",
+        "path",
+        PATH,
+        ["Luật Sigma: tệp, thư mục, zip hoặc gói đã đóng", "Sigma rules: files, folders, zip archives or packs"],
+    ),
+    argument("import", "output", ["GÓI", "PACK"], ["Tệp gói sẽ ghi", "The pack to write"]),
+    argument(
+        "*",
+        "output",
+        ["ĐỊNH_DẠNG", "FORMAT"],
+        ["Định dạng kết quả: text, json [mặc định: text]", "Format of the result: text, json [default: text]"],
+    ),
+    argument(
+        "list",
+        "tag",
+        ["NHÃN", "TAG"],
+        [
+            "Chỉ luật có nhãn này hoặc nhãn con, như attack.t1059",
+            "Only rules with this tag or one below it, such as attack.t1059",
+        ],
+    ),
+    argument(
+        "list",
+        "status",
+        ["TRẠNG_THÁI", "STATUS"],
+        ["Chỉ luật có trạng thái này, như stable", "Only rules with this status, such as stable"],
+    ),
+    argument(
+        "list",
+        "search",
+        ["TỪ", "WORDS"],
+        ["Chỉ luật có các từ này trong mã hoặc tên", "Only rules with these words in id or title"],
+    ),
+];
+
+/// The help of argument `id` of the command called `command`.
+fn of_argument(command: &str, id: &str) -> Option<&'static ArgumentHelp> {
+    let named = |name: &str| ARGUMENTS.iter().find(|a| a.command == name && a.id == id);
+    named(command).or_else(|| named("*"))
+}
+
+/// `command` with every text in the language of `text`.
+pub fn localise(command: Command, text: Text) -> Command {
+    let root = command.get_name().to_owned();
+    localise_at(command, &root, text)
+}
+
+fn localise_at(command: Command, path: &str, text: Text) -> Command {
+    let name = command.get_name().to_owned();
+    let is_root = path == name;
+    let mut command = command
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .subcommand_help_heading(text.commands())
+        .arg(Arg::new("help").short('h').long("help").action(ArgAction::Help));
+    if is_root {
+        command = command.arg(Arg::new("version").short('V').long("version").action(ArgAction::Version));
+    }
+    command = describe(command, path, text);
+    let mut order = 0;
+    command = command.mut_args(|argument| {
+        order += 1;
+        let order = if is_everywhere(&argument) { LAST + order } else { order };
+        describe_argument(argument, &name, text).display_order(order)
+    });
+    let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    for sub in names {
+        let below = format!("{path} {sub}");
+        command = command.mut_subcommand(sub, |c| localise_at(c, &below, text));
+    }
+    command
+}
+
+/// Where the arguments stand in help that every command has: after its own.
+const LAST: usize = 1_000;
+
+fn is_everywhere(argument: &Arg) -> bool {
+    argument.is_global_set() || matches!(argument.get_id().as_str(), "help" | "version")
+}
+
+/// Sets what the help of a command says beside its arguments.
+fn describe(command: Command, path: &str, text: Text) -> Command {
+    let Some(help) = COMMANDS.iter().find(|c| c.path == path) else {
+        return command;
+    };
+    let pick = |texts: [&'static str; 2]| text.0.pick(texts[0], texts[1]);
+    let notes = match (pick(help.after), path) {
+        (after, "khien detect") => format!("{after}\n\n{}", pick(EXIT_CODES)),
+        (after, _) => after.to_owned(),
+    };
+    command
+        .about(pick(help.about))
+        .override_usage(format!("{path} {}", pick(help.usage)))
+        .after_help(notes)
+        .help_template(format!("{{about}}\n\n{} {{usage}}\n\n{{all-args}}{{after-help}}\n", text.usage()))
+}
+
+fn describe_argument(argument: Arg, command: &str, text: Text) -> Arg {
+    let Some(help) = of_argument(command, argument.get_id().as_str()) else {
+        return argument;
+    };
+    let pick = |texts: [&'static str; 2]| text.0.pick(texts[0], texts[1]);
+    let heading = if argument.is_positional() {
+        text.0.pick("Đối số", "Arguments")
+    } else {
+        text.0.pick("Tùy chọn", "Options")
+    };
+    let described = argument.help(pick(help.help)).help_heading(heading);
+    if pick(help.value).is_empty() {
+        return described;
+    }
+    // Clap would say both in English; the help texts say them.
+    described.value_name(pick(help.value)).hide_default_value(true).hide_possible_values(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+    use clap::CommandFactory as _;
+    use khien_base::lang::Lang;
+
+    fn walk(command: &Command, path: &str, see: &mut impl FnMut(&Command, &str)) {
+        see(command, path);
+        for sub in command.get_subcommands() {
+            walk(sub, &format!("{path} {}", sub.get_name()), see);
+        }
+    }
+
+    #[test]
+    fn every_command_and_argument_has_help_in_both_languages() {
+        walk(&Cli::command(), "khien", &mut |command, path| {
+            let help = COMMANDS.iter().find(|c| c.path == path);
+            let help = help.unwrap_or_else(|| panic!("no help for {path}"));
+            assert!(help.about.iter().chain(&help.usage).all(|t| !t.is_empty()), "{path}");
+            for argument in command.get_arguments() {
+                let id = argument.get_id().as_str();
+                let help = of_argument(command.get_name(), id);
+                let help = help.unwrap_or_else(|| panic!("no help for {path} {id}"));
+                assert!(help.help.iter().all(|t| !t.is_empty()), "{path} {id}");
+                assert_eq!(help.value[0].is_empty(), help.value[1].is_empty(), "{path} {id}");
+                let takes_value = argument.get_action().takes_values();
+                assert_eq!(takes_value, !help.value[1].is_empty(), "{path} {id}");
+            }
+        });
+    }
+
+    #[test]
+    fn help_lists_every_value_that_is_accepted() {
+        walk(&Cli::command(), "khien", &mut |command, path| {
+            for argument in command.get_arguments() {
+                let values = argument.get_possible_values();
+                if values.len() < 2 || !argument.get_action().takes_values() {
+                    continue;
+                }
+                let id = argument.get_id().as_str();
+                if id == "fail_on" {
+                    continue; // The same as `level`, which lists them.
+                }
+                let help = of_argument(command.get_name(), id).unwrap();
+                for value in values {
+                    for text in help.help {
+                        assert!(text.contains(value.get_name()), "{path} {id}: {}", value.get_name());
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn the_command_is_well_formed_in_both_languages() {
+        for lang in [Lang::Vi, Lang::En] {
+            localise(Cli::command(), Text(lang)).debug_assert();
+        }
+    }
+
+    fn rendered(lang: Lang, path: &[&str]) -> String {
+        let mut command = localise(Cli::command(), Text(lang)).term_width(100);
+        command.build();
+        let mut at = &mut command;
+        for name in path {
+            at = at.find_subcommand_mut(name).unwrap();
+        }
+        at.render_help().to_string()
+    }
+
+    #[test]
+    fn help_reads_well() {
+        for (lang, language) in [(Lang::Vi, "vi"), (Lang::En, "en")] {
+            for path in [&[][..], &["detect"], &["rules"], &["rules", "check"], &["rules", "explain"]] {
+                let name = format!("help_{language}_{}", path.join("_"));
+                insta::assert_snapshot!(name, rendered(lang, path));
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! How a command ends.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::text::Text;
+
+/// The exit codes of every command; a contract with scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: done, and there are findings of the level `--fail-on` names.
+    Findings,
+    /// 2: the command was not understood.
+    Usage,
+    /// 3: nothing could be read, or something could not and `--strict` was given.
+    Data,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Findings => 1,
+            Exit::Usage => 2,
+            Exit::Data => 3,
+        })
+    }
+}
+
+/// Reports an error, if there is one, to standard error and gives the exit code.
+pub fn conclude(result: anyhow::Result<Exit>, text: Text) -> Exit {
+    match result {
+        Ok(exit) => exit,
+        Err(error) if is_broken_pipe(&error) => Exit::Done,
+        Err(error) => {
+            let line = format!("{} {}\n", text.error(), crate::safe::line(&format!("{error:#}")));
+            complain(&line);
+            Exit::Data
+        }
+    }
+}
+
+/// Writes to standard error. When even that fails nobody is left to tell.
+pub fn complain(line: &str) {
+    drop(io::stderr().lock().write_all(line.as_bytes()));
+}
+
+/// Whether somebody closed the other end of our output, as `head` does: an ordinary end.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use khien_base::lang::Lang;
+
+    #[test]
+    fn a_closed_pipe_is_an_ordinary_end() {
+        let closed = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("write");
+        assert_eq!(conclude(Err(closed), Text(Lang::En)), Exit::Done);
+        let full = anyhow::Error::new(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(conclude(Err(full), Text(Lang::En)), Exit::Data);
+    }
+}

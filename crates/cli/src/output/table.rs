@@ -1,0 +1,216 @@
+//! Findings for people at a terminal: one entry for each rule, the most severe first.
+
+use khien_detect::finding::{Finding, Source};
+
+use super::groups::{Group, Groups, Sample};
+use super::{Block, Place, Render, Shared, json, ndjson};
+use crate::safe;
+use crate::terminal::Look;
+use crate::text::{Text, append};
+
+/// Columns of the level, which the longest name in either language fits.
+const LEVEL_COLUMNS: usize = 13;
+
+/// Columns of the count.
+const COUNT_COLUMNS: usize = 9;
+
+/// Rules that are shown in full; the others get one line each.
+const DETAILED: usize = 200;
+
+/// Collects findings; nothing is written before all are known.
+#[derive(Clone, Copy, Debug)]
+pub struct Collect;
+
+impl Render for Collect {
+    fn finding(&mut self, place: Place, finding: &Finding<'_>, block: &mut Block) {
+        block.counts.add(finding.head.level);
+        block.groups.add(place.file, finding);
+    }
+}
+
+/// The table of everything that was collected.
+pub fn render(groups: &Groups, shared: &Shared, look: Look, text: Text) -> String {
+    let table = Table { shared, look, text };
+    let mut sorted: Vec<&Group> = groups.list().iter().collect();
+    sorted.sort_by(|a, b| {
+        let key = |g: &Group| (std::cmp::Reverse(g.head.level), std::cmp::Reverse(g.count));
+        key(a).cmp(&key(b)).then_with(|| a.head.title.cmp(&b.head.title)).then_with(|| a.head.id.cmp(&b.head.id))
+    });
+    if sorted.is_empty() {
+        return format!("{}\n", look.good(text.no_findings()));
+    }
+    let mut out = table.header();
+    for (i, group) in sorted.iter().enumerate() {
+        out.push_str(&table.title(group));
+        if i < DETAILED {
+            out.push_str(&table.details(group));
+        }
+    }
+    let beyond = groups.beyond.total();
+    if beyond > 0 {
+        let line = text.beyond_table(&text.count(beyond));
+        append(&mut out, format_args!("{}\n", look.faint(&line)));
+    }
+    out
+}
+
+struct Table<'a> {
+    shared: &'a Shared,
+    look: Look,
+    text: Text,
+}
+
+impl Table<'_> {
+    fn header(&self) -> String {
+        let line = format!(
+            "{} {:>COUNT_COLUMNS$}  {}",
+            safe::pad(self.text.column_level(), LEVEL_COLUMNS),
+            self.text.column_count(),
+            self.text.column_rule()
+        );
+        format!("{}\n", self.look.strong(&line))
+    }
+
+    /// Level, count and title.
+    fn title(&self, group: &Group) -> String {
+        let level = self.text.level(group.head.level);
+        let space = " ".repeat(LEVEL_COLUMNS.saturating_sub(safe::width(level)));
+        let title = safe::line(&group.head.title);
+        let room = self.look.columns.saturating_sub(LEVEL_COLUMNS + COUNT_COLUMNS + 3);
+        format!(
+            "{}{space} {:>COUNT_COLUMNS$}  {}\n",
+            self.look.level(group.head.level, level),
+            self.text.count(group.count),
+            self.look.strong(&safe::fit(&title, room))
+        )
+    }
+
+    /// ATT&CK and id, times, sample events.
+    fn details(&self, group: &Group) -> String {
+        let mut out = String::new();
+        let attack = ndjson::attack_words(&group.head, &*self.shared.techniques);
+        let source = match group.head.source {
+            Source::Rule => None,
+            Source::Correlation => Some(self.text.from_correlation()),
+            Source::Indicator => Some(self.text.from_indicator()),
+        };
+        let parts = [Some(attack.as_str()), source, Some(group.head.id.as_str())];
+        let parts: Vec<&str> = parts.into_iter().flatten().filter(|p| !p.is_empty()).collect();
+        self.indented(&parts.join(" · "), 2, &mut out);
+        self.indented(&self.times(group), 2, &mut out);
+        for sample in &group.samples {
+            self.sample(sample, &mut out);
+        }
+        let more = group.count.saturating_sub(group.samples.len() as u64);
+        if more > 0 {
+            self.indented(&self.text.and_more(&self.text.count(more)), 2, &mut out);
+        }
+        out
+    }
+
+    fn times(&self, group: &Group) -> String {
+        match (group.first_ns, group.last_ns) {
+            (Some(first), Some(last)) if first == last => time(first),
+            (Some(first), Some(last)) => format!("{} → {}", time(first), time(last)),
+            _ => self.text.time_unknown().to_owned(),
+        }
+    }
+
+    fn sample(&self, sample: &Sample, out: &mut String) {
+        let file = match self.shared.file(sample.file) {
+            "-" => self.text.standard_input().into(),
+            name => safe::line(name),
+        };
+        let place = self.text.at_position(&file, &sample.position.to_string());
+        // The end of a path tells more than its beginning.
+        let room = self.look.columns.saturating_sub(2);
+        let place = fit_end(&place, room);
+        append(
+            out,
+            format_args!(
+                "  {place}
+"
+            ),
+        );
+        for (name, value) in &sample.fields {
+            let line = if name.is_empty() { value.clone() } else { format!("{name}: {value}") };
+            self.indented(&line, 4, out);
+        }
+    }
+
+    /// Appends one faint line, cut where the terminal ends.
+    fn indented(&self, line: &str, columns: usize, out: &mut String) {
+        let line = safe::line(line);
+        let line = safe::fit(&line, self.look.columns.saturating_sub(columns));
+        out.push_str(&" ".repeat(columns));
+        out.push_str(&self.look.faint(&line));
+        out.push('\n');
+    }
+}
+
+/// The end of `text` that fits into `columns`.
+fn fit_end(text: &str, columns: usize) -> String {
+    if safe::width(text) <= columns {
+        return text.to_owned();
+    }
+    let reversed: String = text.chars().rev().collect();
+    safe::fit(&reversed, columns).chars().rev().collect()
+}
+
+/// A time to the second, which is what eyes compare.
+fn time(ns: i64) -> String {
+    let mut out = Vec::new();
+    json::time(ns - ns.rem_euclid(1_000_000_000), &mut out);
+    String::from_utf8_lossy(&out).replace('T', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use khien_base::lang::Lang;
+    use khien_detect::rule::Level;
+
+    use super::*;
+    use crate::args::Output;
+    use crate::output::sample;
+
+    fn table(lang: Lang, look: Look) -> String {
+        let mut block = sample::rendered(Output::Table);
+        let head = sample::head("r-2", Level::Medium, &[]);
+        for position in 0..1_234_i64 {
+            let mut finding = sample::finding(&head, b"{}", &[], &[]);
+            finding.position = position as u64;
+            finding.time_ns = finding.time_ns.map(|t| t + position * 1_000_000_000);
+            Collect.finding(Place { file: 0, form: crate::output::Form::Json }, &finding, &mut block);
+        }
+        render(&block.groups, &sample::shared(), look, Text(lang))
+    }
+
+    #[test]
+    fn the_worst_comes_first() {
+        insta::assert_snapshot!("table_vi", table(Lang::Vi, Look::plain(80)));
+        insta::assert_snapshot!("table_en", table(Lang::En, Look::plain(80)));
+    }
+
+    #[test]
+    fn a_narrow_terminal_is_not_overflowed() {
+        let table = table(Lang::Vi, Look::plain(40));
+        assert!(table.lines().all(|l| safe::width(l) <= 40), "{table}");
+    }
+
+    #[test]
+    fn only_our_own_colours_reach_the_terminal() {
+        let table = table(Lang::Vi, Look { colors: true, columns: 80 });
+        for sequence in table.split('\u{1b}').skip(1) {
+            assert!(sequence.starts_with('['), "{sequence}");
+            let code: String = sequence.chars().skip(1).take_while(|c| *c != 'm').collect();
+            assert!(code.chars().all(|c| c.is_ascii_digit() || c == ';'), "{code}");
+        }
+        assert!(!table.contains('\0'));
+    }
+
+    #[test]
+    fn nothing_found_is_said() {
+        let nothing = render(&Groups::default(), &sample::shared(), Look::plain(80), Text(Lang::Vi));
+        assert_eq!(nothing, "Không có phát hiện nào.\n");
+    }
+}

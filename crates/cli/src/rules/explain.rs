@@ -1,0 +1,168 @@
+//! `khien rules explain` and `khien detect --explain`: what a rule says, and why it matched an event or did not.
+
+use khien_detect::rule::Rule;
+use serde_json::json;
+
+use super::{list, tree};
+use crate::args::{Explain, TextOrJson};
+use crate::attack::NoTechniques;
+use crate::engine::{Engine, ExplainJob, Explanation};
+use crate::exit::Exit;
+use crate::glob;
+use crate::safe;
+use crate::terminal::{Console, Look};
+use crate::text::{Text, append};
+
+/// Events that are explained when no position is given.
+const EVENTS: usize = 10;
+
+/// Ids that are proposed for one that does not exist.
+const PROPOSED: usize = 5;
+
+/// Runs `khien rules explain`.
+///
+/// # Errors
+/// When there is no such rule, or nothing can be read.
+pub fn command<E: Engine>(engine: &E, explain: &Explain, console: &mut Console<'_>) -> anyhow::Result<Exit> {
+    let loaded = super::load(engine, &explain.rules, None, console)?;
+    let rule = find(engine, &loaded.rules, &explain.rule, console.text)?;
+    let as_json = explain.output == TextOrJson::Json;
+    if explain.input.is_empty() {
+        let shown = if as_json {
+            format!("{}\n", serde_json::to_string_pretty(rule)?)
+        } else {
+            describe(rule, console.out_look, console.text)
+        };
+        console.out.write_all(shown.as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    let inputs = glob::expand(&explain.input, console.text);
+    for problem in &inputs.problems {
+        console.warn(problem);
+    }
+    let job = ExplainJob {
+        rule: rule.id.clone(),
+        inputs: inputs.list,
+        format: explain.format,
+        logsource: explain.logsource.clone(),
+        position: explain.position,
+        limit: EVENTS,
+    };
+    let explanations = engine.explain(&loaded.rules, &job)?;
+    show(rule, &explanations, as_json, console)
+}
+
+/// The rule with this id.
+///
+/// # Errors
+/// When there is none, with ids that look like it.
+pub fn find<'a, E: Engine>(engine: &E, rules: &'a E::Rules, id: &str, text: Text) -> anyhow::Result<&'a Rule> {
+    if let Some(rule) = engine.rule(rules, id) {
+        return Ok(rule);
+    }
+    let wanted = id.to_lowercase();
+    let similar: Vec<String> = engine
+        .list(rules)
+        .into_iter()
+        .filter(|row| row.id.to_lowercase().starts_with(&wanted) || row.title.to_lowercase().contains(&wanted))
+        .take(PROPOSED)
+        .map(|row| format!("{} ({})", row.id, row.title))
+        .collect();
+    if similar.is_empty() {
+        anyhow::bail!(text.unknown_rule(id));
+    }
+    anyhow::bail!("{}; {}", text.unknown_rule(id), text.similar_rules(&similar.join(", ")))
+}
+
+/// Shows explanations on standard output.
+///
+/// # Errors
+/// When writing fails.
+pub fn show(
+    rule: &Rule,
+    explanations: &[Explanation],
+    as_json: bool,
+    console: &mut Console<'_>,
+) -> anyhow::Result<Exit> {
+    if as_json {
+        let document = json!({ "rule": { "id": rule.id, "title": rule.title }, "events": explanations });
+        writeln!(console.out, "{}", serde_json::to_string_pretty(&document)?)?;
+    } else {
+        let mut out = describe(rule, console.out_look, console.text);
+        for explanation in explanations {
+            out.push('\n');
+            out.push_str(&event(explanation, console.out_look, console.text));
+        }
+        console.out.write_all(out.as_bytes())?;
+    }
+    if explanations.is_empty() {
+        let what = console.text.nothing_to_explain(&rule.id);
+        console.warn(&what);
+        return Ok(Exit::Data);
+    }
+    Ok(Exit::Done)
+}
+
+/// The rule itself.
+pub fn describe(rule: &Rule, look: Look, text: Text) -> String {
+    let mut out = format!("{}\n", look.strong(&safe::line(&rule.title)));
+    let mut row = |label: &str, value: &str| {
+        if !value.is_empty() {
+            append(&mut out, format_args!("  {} {}\n", safe::pad(&format!("{label}:"), 22), safe::line(value)));
+        }
+    };
+    let head = khien_detect::finding::Head {
+        id: rule.id.clone(),
+        title: rule.title.clone(),
+        level: rule.level,
+        tags: rule.tags.clone(),
+        author: rule.author.clone(),
+        source: khien_detect::finding::Source::Rule,
+    };
+    row(text.label_id(), &rule.id);
+    row(text.label_level(), text.level(rule.level));
+    row(text.label_status(), rule.status.as_deref().unwrap_or_default());
+    row(text.label_author(), rule.author.as_deref().unwrap_or_default());
+    row(text.label_logsource(), &list::logsource(&rule.logsource, text));
+    row(text.column_attack(), &crate::output::ndjson::attack_words(&head, &NoTechniques));
+    row(text.label_tags(), &rule.tags.join(", "));
+    row(text.label_file(), &format!("{}:{}", rule.origin.file, rule.origin.line));
+    row(text.label_description(), rule.description.as_deref().unwrap_or_default().trim());
+    row(text.label_false_positives(), &rule.falsepositives.join("; "));
+    append(&mut out, format_args!("  {}:\n", text.label_condition()));
+    for line in tree::render(&rule.condition, look, text).lines() {
+        append(&mut out, format_args!("  {line}\n"));
+    }
+    out
+}
+
+/// One event and what became of every part of the condition on it.
+fn event(explanation: &Explanation, look: Look, text: Text) -> String {
+    let place = text.at_position(&safe::line(&explanation.file), &explanation.position.to_string());
+    let verdict = if explanation.matched { look.good(text.matched()) } else { look.bad(text.not_matched()) };
+    let mut out = format!("{}  {verdict}\n", look.strong(&place));
+    if !explanation.applies {
+        append(&mut out, format_args!("  {}\n", text.not_applicable()));
+    }
+    for line in safe::lines(&explanation.lines).lines() {
+        append(&mut out, format_args!("  {}\n", marked(line, look)));
+    }
+    out
+}
+
+/// A line with its mark in the colour of what it says, cut where the terminal ends.
+fn marked(line: &str, look: Look) -> String {
+    let text = line.trim_start();
+    let indent = " ".repeat(safe::width(line) - safe::width(text));
+    let fit = |text: &str, taken: usize| {
+        let room = look.columns.saturating_sub(indent.len() + taken);
+        safe::fit(text, room).into_owned()
+    };
+    if let Some(rest) = text.strip_prefix("✓ ") {
+        format!("{indent}{} {}", look.good("✓"), fit(rest, 4))
+    } else if let Some(rest) = text.strip_prefix("✗ ") {
+        format!("{indent}{} {}", look.bad("✗"), fit(rest, 4))
+    } else {
+        format!("{indent}{}", look.faint(&fit(text, 2)))
+    }
+}

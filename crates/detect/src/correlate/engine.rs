@@ -1,0 +1,765 @@
+//! Collects observations and evaluates them.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::CorrelationHit;
+use super::evaluate::{Found, MAX_EVIDENCE, Obs, Stretch, Test, number};
+use super::intern::{Interner, NONE};
+use super::model::{Correlation, Type};
+use super::plan::{Export, Feed, Plan, Source, Unusable, Upstream};
+use crate::finding::Evidence;
+use crate::rule::Rule;
+
+/// Bounds of the state of all correlations together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Groups of all correlations.
+    pub groups: usize,
+    /// Observations in one group.
+    pub observations_per_group: usize,
+    /// Memory in bytes.
+    pub bytes: usize,
+    /// Different combinations that one match takes part with when its fields have several values.
+    pub combinations: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { groups: 400_000, observations_per_group: 200_000, bytes: 96 << 20, combinations: 64 }
+    }
+}
+
+/// What was counted. Nothing is dropped without being counted here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Matches fed that some correlation uses.
+    pub matches: u64,
+    /// Of these, without a time.
+    pub without_time: u64,
+    /// Times that a match lacked a field to group by.
+    pub without_group: u64,
+    /// Times that a match lacked the field to measure, or it was no number.
+    pub without_value: u64,
+    /// Observations kept: a match counts once for every correlation and group it takes part in.
+    pub observations: u64,
+    /// Combinations of several values left out beyond [`Limits::combinations`].
+    pub combinations_cut: u64,
+    /// Observations dropped because state had been let go behind their time.
+    pub late: u64,
+    /// Observations dropped because the state was full.
+    pub evicted_observations: u64,
+    /// Groups dropped for the same reason.
+    pub evicted_groups: u64,
+    /// Times that part of the state was evaluated early.
+    pub compactions: u64,
+    /// Hits reported.
+    pub hits: u64,
+}
+
+impl Statistics {
+    /// Whether the hits are those of the whole set of matches, whatever its order.
+    pub fn exact(&self) -> bool {
+        self.late == 0 && self.evicted_observations == 0 && self.evicted_groups == 0 && self.combinations_cut == 0
+    }
+}
+
+/// A match of a base rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// Index of the rule in the list given to [`Correlator::new`].
+    pub rule: usize,
+    /// Event time in nanoseconds since 1970.
+    pub time_ns: Option<i64>,
+    /// The fields that [`Correlator::needs`] names, as field and text; several values repeat the field. Others may be
+    /// there too.
+    pub fields: &'a [(&'a str, &'a str)],
+    /// Index of the input file.
+    pub file: u32,
+    /// Position in it.
+    pub position: u64,
+}
+
+/// Evaluates correlations; see the module text.
+pub struct Correlator {
+    correlations: Vec<Correlation>,
+    rule_ids: Vec<String>,
+    plan: Arc<Plan>,
+    states: Vec<State>,
+    values: Interner,
+    tuples: Interner,
+    limits: Limits,
+    statistics: Statistics,
+    groups: usize,
+    /// Memory of the groups.
+    bytes: usize,
+    /// Correlations with a group above its bound.
+    crowded: Vec<(usize, i64)>,
+}
+
+/// State of one correlation.
+struct State {
+    groups: HashMap<Box<[u32]>, Group, foldhash::fast::RandomState>,
+    /// Observations up to this time come too late.
+    cut: i64,
+    /// Instants up to this one have been evaluated.
+    done: i64,
+}
+
+struct Group {
+    list: Vec<Obs>,
+    sorted: bool,
+    last_hit: i64,
+}
+
+/// Memory of a group beside its key and observations: its place in the map with the spare room maps keep.
+const GROUP_BYTES: usize = 128;
+
+impl Group {
+    fn bytes(&self, key: &[u32]) -> usize {
+        GROUP_BYTES + key.len() * 4 + self.list.capacity() * size_of::<Obs>()
+    }
+
+    fn push(&mut self, o: Obs) {
+        self.sorted &= self.list.last().is_none_or(|last| *last < o);
+        self.list.push(o);
+    }
+
+    /// Brings the set of observations into order.
+    fn sort(&mut self) {
+        if !self.sorted {
+            self.list.sort_unstable();
+            self.list.dedup();
+            self.sorted = true;
+        }
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        self.list.drain(..count);
+        if self.list.capacity() > 2 * self.list.len() + 16 {
+            self.list.shrink_to_fit();
+        }
+    }
+}
+
+/// A hit, kept until all of one evaluation can be put in order.
+struct Hit {
+    correlation: usize,
+    time_ns: i64,
+    file: u32,
+    position: u64,
+    group: Vec<String>,
+    value: f64,
+    evidence: Vec<Obs>,
+    evidence_total: usize,
+}
+
+/// Where and when something was seen.
+#[derive(Clone, Copy)]
+struct Place {
+    time_ns: i64,
+    file: u32,
+    position: u64,
+    class: u32,
+}
+
+impl Correlator {
+    /// Prepares `correlations` over `rules`. Also says which correlations cannot be used and why.
+    pub fn new(correlations: Vec<Correlation>, rules: &[Rule], limits: Limits) -> (Self, Vec<Unusable>) {
+        let (plan, unusable) = Plan::new(&correlations, rules);
+        let state = || State { groups: HashMap::default(), cut: i64::MIN, done: i64::MIN };
+        let correlator = Self {
+            states: correlations.iter().map(|_| state()).collect(),
+            rule_ids: rules.iter().map(|r| r.id.clone()).collect(),
+            correlations,
+            plan: Arc::new(plan),
+            values: Interner::default(),
+            tuples: Interner::default(),
+            limits,
+            statistics: Statistics::default(),
+            groups: 0,
+            bytes: 0,
+            crowded: Vec::new(),
+        };
+        (correlator, unusable)
+    }
+
+    /// The correlations, in the order of [`CorrelationHit::correlation`].
+    pub fn correlations(&self) -> &[Correlation] {
+        &self.correlations
+    }
+
+    /// Whether any correlation uses the matches of this rule.
+    pub fn is_fed_by(&self, rule: usize) -> bool {
+        self.plan.rule_feeds.get(rule).is_some_and(|f| !f.is_empty())
+    }
+
+    /// Fields of the events of this rule that correlations need.
+    pub fn needs(&self, rule: usize) -> &[String] {
+        self.plan.needs.get(rule).map_or(&[], Vec::as_slice)
+    }
+
+    /// What was counted so far.
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// Memory of the state in bytes, approximately.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.values.bytes() + self.tuples.bytes()
+    }
+
+    /// Groups held.
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// Takes a match in. Hits come here only when the bounds force an early evaluation.
+    pub fn feed(&mut self, match_: &Observation, out: &mut dyn FnMut(&CorrelationHit)) {
+        if !self.is_fed_by(match_.rule) {
+            return;
+        }
+        self.statistics.matches += 1;
+        let Some(time_ns) = match_.time_ns else {
+            self.statistics.without_time += 1;
+            return;
+        };
+        let place = Place { time_ns, file: match_.file, position: match_.position, class: 0 };
+        let Some(columns) = self.columns(match_) else {
+            self.statistics.evicted_observations += 1;
+            self.relieve(out);
+            return;
+        };
+        for i in 0..self.plan.rule_feeds[match_.rule].len() {
+            let feed = self.plan.rule_feeds[match_.rule][i];
+            self.take(feed, place, &columns);
+        }
+        if !self.crowded.is_empty() || self.is_full() {
+            self.relieve(out);
+        }
+    }
+
+    /// Evaluates all that is left and forgets it. Hits come in the order of time.
+    pub fn flush(&mut self, out: &mut dyn FnMut(&CorrelationHit)) {
+        let mut hits = Vec::new();
+        for i in 0..self.plan.order.len() {
+            let c = self.plan.order[i];
+            self.evaluate(c, i64::MAX, &mut hits);
+            // Hits are observations of others; they are evaluated next, so only a burst of them can be too much.
+            while self.is_full() && self.groups > 0 {
+                self.evict();
+                self.rebuild_values();
+            }
+        }
+        self.report(hits, out);
+        for state in &mut self.states {
+            state.groups = HashMap::default();
+            state.cut = i64::MIN;
+            state.done = i64::MIN;
+        }
+        self.crowded.clear();
+        self.values = Interner::default();
+        self.tuples = Interner::default();
+        debug_assert_eq!((self.groups, self.bytes), (0, 0), "all memory is accounted for");
+    }
+
+    /// The values of the needed fields, as numbers, each once.
+    fn columns(&mut self, match_: &Observation) -> Option<Vec<Vec<u32>>> {
+        let needs = &self.plan.needs[match_.rule];
+        let mut columns = vec![Vec::new(); needs.len()];
+        for (need, column) in needs.iter().zip(&mut columns) {
+            for (_, value) in match_.fields.iter().filter(|(name, _)| name == need) {
+                let id = self.values.intern(value.as_bytes())?;
+                if column.contains(&id) {
+                    continue;
+                }
+                if column.len() == self.limits.combinations {
+                    self.statistics.combinations_cut += 1;
+                    break;
+                }
+                column.push(id);
+            }
+        }
+        Some(columns)
+    }
+
+    /// Adds an observation for every combination of values.
+    fn take(&mut self, (c, source_index): Feed, place: Place, columns: &[Vec<u32>]) {
+        if place.time_ns <= self.states[c].cut {
+            self.statistics.late += 1;
+            return;
+        }
+        let plan = Arc::clone(&self.plan);
+        let source = &plan.wirings[c].sources[source_index];
+        let lacks = |list: &[usize]| list.iter().any(|&i| columns[i].is_empty());
+        if lacks(&source.group) {
+            self.statistics.without_group += 1;
+            return;
+        }
+        if lacks(&source.measure) {
+            self.statistics.without_value += 1;
+            return;
+        }
+        let mut chosen = vec![0; columns.len()];
+        let mut count = 0;
+        loop {
+            if count == self.limits.combinations {
+                self.statistics.combinations_cut += 1;
+                return;
+            }
+            count += 1;
+            let place_of = |&i: &usize| columns[i].get(chosen[i]).copied().unwrap_or(NONE);
+            let row = Row {
+                key: source.group.iter().map(place_of).collect(),
+                measure: source.measure.iter().map(place_of).collect(),
+                carry: source.carry.iter().map(place_of).collect(),
+            };
+            self.keep(c, source_index as u32, place, &row);
+            if !advance(&mut chosen, columns, &source.columns) {
+                return;
+            }
+        }
+    }
+
+    fn keep(&mut self, c: usize, source: u32, place: Place, row: &Row) {
+        let Some(measure) = self.measure(c, &row.measure) else {
+            self.statistics.without_value += 1;
+            return;
+        };
+        let Some(carry) = self.tuple(&row.carry) else {
+            self.statistics.evicted_observations += 1;
+            return;
+        };
+        let observation = Obs {
+            time_ns: place.time_ns,
+            file: place.file,
+            position: place.position,
+            class: place.class,
+            measure,
+            source,
+            carry,
+        };
+        self.statistics.observations += 1;
+        let (groups, bytes) = (&mut self.groups, &mut self.bytes);
+        let group = self.states[c].groups.entry_ref(row.key.as_slice()).or_insert_with(|| {
+            *groups += 1;
+            let group = Group { list: Vec::with_capacity(1), sorted: true, last_hit: i64::MIN };
+            *bytes += group.bytes(&row.key);
+            group
+        });
+        let before = group.list.capacity();
+        group.push(observation);
+        *bytes += (group.list.capacity() - before) * size_of::<Obs>();
+        if group.list.len() > self.limits.observations_per_group {
+            let middle = group.list[group.list.len() / 2].time_ns;
+            self.crowded.push((c, middle));
+        }
+    }
+
+    /// What is kept of the measured field; `None` when it is no number although one is needed.
+    fn measure(&mut self, c: usize, values: &[u32]) -> Option<u64> {
+        let kind = self.correlations[c].kind;
+        match (kind, values) {
+            (_, []) => Some(0),
+            (Type::ValueCount, [one]) => Some(u64::from(*one)),
+            (Type::ValueCount, several) => self.tuple(several).map(u64::from),
+            (_, [one, ..]) => std::str::from_utf8(self.values.get(*one)).ok().and_then(number).map(f64::to_bits),
+        }
+    }
+
+    fn tuple(&mut self, values: &[u32]) -> Option<u32> {
+        if values.is_empty() {
+            return Some(NONE);
+        }
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.tuples.intern(&bytes)
+    }
+
+    /// Evaluates the instants of one correlation up to `until`, lets go what is not needed any more and passes hits on.
+    fn evaluate(&mut self, c: usize, until: i64, hits: &mut Vec<Hit>) {
+        let groups = std::mem::take(&mut self.states[c].groups);
+        let after = self.states[c].done;
+        let mut kept = HashMap::default();
+        let mut found = Vec::new();
+        for (key, mut group) in groups {
+            self.bytes -= group.bytes(&key);
+            self.groups -= 1;
+            group.sort();
+            found.clear();
+            let mut stretch = Stretch { after, until, last_hit: group.last_hit };
+            let needed = Test::new(&self.correlations[c], &self.plan.wirings[c].sources).run(
+                &group.list,
+                &mut stretch,
+                &mut found,
+            );
+            group.last_hit = stretch.last_hit;
+            for f in &found {
+                self.pass_on(c, &key, &group.list, *f);
+                if self.plan.wirings[c].reports {
+                    hits.push(self.hit(c, &key, &group.list, *f));
+                }
+            }
+            group.drop_first(if until == i64::MAX { group.list.len() } else { needed });
+            let silent = group.last_hit > until.saturating_sub(self.correlations[c].timespan_ns);
+            if until < i64::MAX && (silent || !group.list.is_empty()) {
+                self.groups += 1;
+                self.bytes += group.bytes(&key);
+                kept.insert(key, group);
+            }
+        }
+        self.states[c].groups = kept;
+        self.states[c].done = until;
+    }
+
+    fn hit(&self, c: usize, key: &[u32], list: &[Obs], found: Found) -> Hit {
+        let newest = &list[found.last];
+        let window = &list[found.first..=found.last];
+        Hit {
+            correlation: c,
+            time_ns: newest.time_ns,
+            file: newest.file,
+            position: newest.position,
+            group: key.iter().map(|&id| self.text(id)).collect(),
+            value: found.value,
+            evidence: evidence(window, self.plan.wirings[c].sources.len()),
+            evidence_total: window.len(),
+        }
+    }
+
+    fn text(&self, id: u32) -> String {
+        String::from_utf8_lossy(self.values.get(id)).into_owned()
+    }
+
+    /// Makes a hit an observation of the correlations that use it.
+    fn pass_on(&mut self, c: usize, key: &[u32], list: &[Obs], found: Found) {
+        if self.plan.wirings[c].downstream.is_empty() {
+            return;
+        }
+        let newest = &list[found.last];
+        let tuples = self.carried(&list[found.first..=found.last]);
+        let plan = Arc::clone(&self.plan);
+        for carried in tuples {
+            let columns: Vec<Vec<u32>> = plan.wirings[c]
+                .export_from
+                .iter()
+                .map(|from| match *from {
+                    Export::Group(i) => vec![key[i]],
+                    Export::Carry(i) => carried.get(i).copied().filter(|&v| v != NONE).into_iter().collect(),
+                })
+                .collect();
+            for &(receiver, source) in &plan.wirings[c].downstream {
+                let place = Place {
+                    time_ns: newest.time_ns,
+                    file: newest.file,
+                    position: newest.position,
+                    class: source as u32 + 1,
+                };
+                self.take((receiver, source), place, &columns);
+            }
+        }
+    }
+
+    /// The different tuples of carried values in a window, the newest first.
+    fn carried(&mut self, window: &[Obs]) -> Vec<Vec<u32>> {
+        let mut seen: Vec<u32> = Vec::new();
+        for o in window.iter().rev() {
+            if seen.contains(&o.carry) {
+                continue;
+            }
+            if seen.len() == self.limits.combinations {
+                self.statistics.combinations_cut += 1;
+                break;
+            }
+            seen.push(o.carry);
+        }
+        seen.into_iter().map(|id| self.tuple_values(id)).collect()
+    }
+
+    fn tuple_values(&self, id: u32) -> Vec<u32> {
+        if id == NONE {
+            return Vec::new();
+        }
+        let quads = self.tuples.get(id).chunks_exact(4);
+        quads.map(|q| u32::from_le_bytes([q[0], q[1], q[2], q[3]])).collect()
+    }
+
+    fn report(&mut self, mut hits: Vec<Hit>, out: &mut dyn FnMut(&CorrelationHit)) {
+        hits.sort_by(|a, b| {
+            let key = |h: &Hit| (h.time_ns, h.correlation, h.file, h.position);
+            key(a).cmp(&key(b)).then_with(|| a.group.cmp(&b.group))
+        });
+        for hit in hits {
+            self.statistics.hits += 1;
+            let names = &self.correlations[hit.correlation].group_by;
+            let group: Vec<(&str, &str)> =
+                names.iter().zip(&hit.group).map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            let evidence: Vec<Evidence> = hit
+                .evidence
+                .iter()
+                .map(|o| Evidence {
+                    rule: self.sender(hit.correlation, o.source).to_owned(),
+                    file: o.file,
+                    position: o.position,
+                    time_ns: Some(o.time_ns),
+                })
+                .collect();
+            out(&CorrelationHit {
+                correlation: hit.correlation,
+                time_ns: hit.time_ns,
+                file: hit.file,
+                position: hit.position,
+                group: &group,
+                value: hit.value,
+                evidence: &evidence,
+                evidence_total: hit.evidence_total,
+            });
+        }
+    }
+
+    fn sender(&self, c: usize, source: u32) -> &str {
+        let Source { upstream, .. } = self.plan.wirings[c].sources[source as usize];
+        match upstream {
+            Upstream::Rule(rule) => &self.rule_ids[rule],
+            Upstream::Correlation(inner) => &self.correlations[inner].id,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.groups > self.limits.groups || self.bytes() > self.limits.bytes
+    }
+
+    /// Brings the state back under its bounds.
+    fn relieve(&mut self, out: &mut dyn FnMut(&CorrelationHit)) {
+        let mut hits = Vec::new();
+        if self.is_full() {
+            self.statistics.compactions += 1;
+            for i in 0..self.plan.order.len() {
+                let c = self.plan.order[i];
+                if let Some(middle) = self.middle(c) {
+                    self.compact(c, middle, &mut hits);
+                }
+            }
+            self.rebuild_values();
+            while self.is_full_for_long() && self.groups > 0 {
+                self.evict();
+                self.rebuild_values();
+            }
+        }
+        // Hits of an inner correlation can crowd an outer one, which is later in the order; so this ends.
+        while let Some((c, middle)) = self.crowded.pop() {
+            if self.has_crowd(c, self.limits.observations_per_group) {
+                self.statistics.compactions += 1;
+                self.compact(c, middle, &mut hits);
+                self.thin_out(c);
+            }
+        }
+        self.report(hits, out);
+    }
+
+    /// Less than what is allowed, so that work is not repeated at once.
+    fn is_full_for_long(&self) -> bool {
+        self.groups > self.limits.groups / 4 * 3 || self.bytes() > self.limits.bytes / 4 * 3
+    }
+
+    fn has_crowd(&self, c: usize, size: usize) -> bool {
+        self.states[c].groups.values().any(|g| g.list.len() > size)
+    }
+
+    /// A time in the middle of what a correlation holds, from a sample.
+    fn middle(&self, c: usize) -> Option<i64> {
+        let held: usize = self.states[c].groups.values().map(|g| g.list.len()).sum();
+        let every = held / 4096 + 1;
+        let all = self.states[c].groups.values().flat_map(|g| &g.list);
+        let mut sample: Vec<i64> = all.step_by(every).map(|o| o.time_ns).collect();
+        if sample.is_empty() {
+            return None;
+        }
+        let middle = sample.len() / 2;
+        Some(*sample.select_nth_unstable(middle).1)
+    }
+
+    /// Evaluates one correlation early, so that about what is older than `middle` can go. Does nothing where that would
+    /// free nothing.
+    fn compact(&mut self, c: usize, middle: i64, hits: &mut Vec<Hit>) {
+        let span = self.correlations[c].timespan_ns;
+        let times = || {
+            let groups = self.states[c].groups.values();
+            groups.flat_map(|g| g.list.iter().map(|o| o.time_ns))
+        };
+        let (Some(oldest), Some(newest)) = (times().min(), times().max()) else {
+            return;
+        };
+        // Some room is left for matches that come out of order.
+        let mut cut = middle.saturating_add(span).saturating_add(span).min(newest.saturating_sub(span / 8));
+        for source in &self.plan.wirings[c].sources {
+            if let Upstream::Correlation(inner) = source.upstream {
+                cut = cut.min(self.states[inner].done);
+            }
+        }
+        // What happened up to here cannot be changed by what comes after the cut.
+        let until = cut.saturating_sub(span);
+        if until <= oldest || cut <= self.states[c].cut {
+            return;
+        }
+        self.states[c].cut = cut;
+        self.evaluate(c, until, hits);
+    }
+
+    /// Drops the older half of groups that are still too large.
+    fn thin_out(&mut self, c: usize) {
+        let bound = self.limits.observations_per_group;
+        for (key, group) in &mut self.states[c].groups {
+            if group.list.len() > bound / 4 * 3 {
+                self.bytes -= group.bytes(key);
+                group.sort();
+                let dropped = group.list.len().saturating_sub(bound / 2);
+                group.drop_first(dropped);
+                self.statistics.evicted_observations += dropped as u64;
+                self.bytes += group.bytes(key);
+            }
+        }
+    }
+
+    /// Of the correlation that holds most: drops the older half of its groups, and the older half of each other group.
+    fn evict(&mut self) {
+        let size = |s: &State| s.groups.iter().map(|(k, g)| g.bytes(k)).sum::<usize>();
+        let Some(state) = self.states.iter_mut().max_by_key(|s| size(s)) else {
+            return;
+        };
+        let newest = |g: &Group| g.list.iter().map(|o| o.time_ns).max().unwrap_or(g.last_hit);
+        let mut order: Vec<(i64, Box<[u32]>)> =
+            state.groups.iter().map(|(key, group)| (newest(group), key.clone())).collect();
+        order.sort_unstable();
+        order.truncate(order.len() / 2);
+        let mut gone: Vec<(Box<[u32]>, Group)> =
+            order.iter().filter_map(|(_, key)| state.groups.remove_entry(key)).collect();
+        for (key, group) in &mut state.groups {
+            self.bytes -= group.bytes(key);
+            group.sort();
+            let half = group.list.len().div_ceil(2);
+            group.drop_first(half);
+            self.statistics.evicted_observations += half as u64;
+            self.bytes += group.bytes(key);
+        }
+        gone.extend(state.groups.extract_if(|_, g| g.list.is_empty()));
+        for (key, group) in &gone {
+            self.groups -= 1;
+            self.bytes -= group.bytes(key);
+            self.statistics.evicted_groups += 1;
+            self.statistics.evicted_observations += group.list.len() as u64;
+        }
+        state.groups.shrink_to_fit();
+    }
+
+    /// Forgets values that nothing mentions any more.
+    fn rebuild_values(&mut self) {
+        let old_values = std::mem::take(&mut self.values);
+        let old_tuples = std::mem::take(&mut self.tuples);
+        let mut renamed = Renaming {
+            values: &mut self.values,
+            tuples: &mut self.tuples,
+            old_values: &old_values,
+            old_tuples: &old_tuples,
+        };
+        for (state, correlation) in self.states.iter_mut().zip(&self.correlations) {
+            let groups = std::mem::take(&mut state.groups);
+            for (mut key, mut group) in groups {
+                for id in &mut key {
+                    *id = renamed.value(*id);
+                }
+                for o in &mut group.list {
+                    o.carry = renamed.tuple(o.carry);
+                    if correlation.kind == Type::ValueCount {
+                        let id = o.measure as u32;
+                        let several = correlation.fields.len() > 1;
+                        o.measure = u64::from(if several { renamed.tuple(id) } else { renamed.value(id) });
+                    }
+                }
+                // The numbers are part of the order.
+                group.sorted = false;
+                state.groups.insert(key, group);
+            }
+        }
+    }
+}
+
+/// The parts of one observation, as numbers of values.
+struct Row {
+    key: Vec<u32>,
+    measure: Vec<u32>,
+    carry: Vec<u32>,
+}
+
+/// Moves values from old interners to new ones.
+struct Renaming<'a> {
+    values: &'a mut Interner,
+    tuples: &'a mut Interner,
+    old_values: &'a Interner,
+    old_tuples: &'a Interner,
+}
+
+impl Renaming<'_> {
+    fn value(&mut self, id: u32) -> u32 {
+        if id == NONE {
+            return NONE;
+        }
+        self.values.intern(self.old_values.get(id)).unwrap_or(NONE)
+    }
+
+    fn tuple(&mut self, id: u32) -> u32 {
+        if id == NONE {
+            return NONE;
+        }
+        let quads = self.old_tuples.get(id).chunks_exact(4);
+        let bytes: Vec<u8> =
+            quads.flat_map(|q| self.value(u32::from_le_bytes([q[0], q[1], q[2], q[3]])).to_le_bytes()).collect();
+        self.tuples.intern(&bytes).unwrap_or(NONE)
+    }
+}
+
+/// The next combination of values; false after the last.
+fn advance(chosen: &mut [usize], columns: &[Vec<u32>], used: &[usize]) -> bool {
+    for &i in used {
+        chosen[i] += 1;
+        if chosen[i] < columns[i].len() {
+            return true;
+        }
+        chosen[i] = 0;
+    }
+    false
+}
+
+/// The newest matches of a window, oldest first, but of each sender at least one.
+fn evidence(window: &[Obs], sources: usize) -> Vec<Obs> {
+    let mut chosen = newest(window, sources);
+    // Numbers of values depend on the order of input, so they must not decide.
+    let key = |o: &Obs| (o.time_ns, o.file, o.position, o.source);
+    chosen.sort_by_key(key);
+    chosen.dedup_by_key(|o| key(o));
+    chosen
+}
+
+fn newest(window: &[Obs], sources: usize) -> Vec<Obs> {
+    if window.len() <= MAX_EVIDENCE {
+        return window.to_vec();
+    }
+    let mut waiting = vec![false; sources];
+    for o in window {
+        waiting[o.source as usize] = true;
+    }
+    let mut senders = waiting.iter().filter(|w| **w).count();
+    let mut chosen: Vec<Obs> = Vec::with_capacity(MAX_EVIDENCE);
+    for o in window.iter().rev() {
+        let room = MAX_EVIDENCE - chosen.len();
+        if room == 0 {
+            break;
+        }
+        let first_of_sender = std::mem::take(&mut waiting[o.source as usize]);
+        if first_of_sender || room > senders {
+            senders -= usize::from(first_of_sender);
+            chosen.push(*o);
+        }
+    }
+    chosen
+}

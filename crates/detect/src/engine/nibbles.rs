@@ -1,0 +1,195 @@
+//! A first look at long texts: which positions may start one of a few dozen four-byte pieces.
+//!
+//! Each byte is split into two halves of four bits; a table of 16 entries per half says which of eight groups of pieces
+//! allow it at that place ("Teddy", as in Hyperscan and `aho-corasick`). One instruction looks up 32 or 64 bytes at
+//! once. Both cases of a letter are allowed, so the text needs no folding.
+
+use super::witness::GRAM;
+
+/// Most pieces for which this pays; with more, too many positions pass.
+pub(super) const PIECES: usize = 160;
+
+const GROUPS: usize = 8;
+
+/// Tables per place in a piece: low half, high half.
+type Tables = [[[u8; 16]; 2]; GRAM];
+
+/// See the module text.
+pub(super) struct Nibbles {
+    tables: Tables,
+}
+
+impl Nibbles {
+    /// Tables for `grams`, four soft bytes each.
+    pub(super) fn new(grams: &[u32]) -> Self {
+        let mut sorted: Vec<u32> = grams.iter().map(|g| g.swap_bytes()).collect();
+        sorted.sort_unstable();
+        let share = sorted.len().div_ceil(GROUPS).max(1);
+        let mut tables = Tables::default();
+        for (i, gram) in sorted.iter().enumerate() {
+            let group = 1_u8 << (i / share);
+            for (place, &byte) in gram.to_be_bytes().iter().enumerate() {
+                // A soft byte stands for itself and for the byte without bit 5.
+                for byte in [byte, byte & !0x20] {
+                    tables[place][0][usize::from(byte & 15)] |= group;
+                    tables[place][1][usize::from(byte >> 4)] |= group;
+                }
+            }
+        }
+        Self { tables }
+    }
+
+    /// Calls `hit` with every position of `text` at which a piece may stand whole.
+    #[inline]
+    pub(super) fn scan(&self, text: &[u8], hit: &mut impl FnMut(usize)) {
+        let done = scan_blocks(&self.tables, text, hit);
+        for (at, window) in text.windows(GRAM).enumerate().skip(done) {
+            if self.may_stand(window) {
+                hit(at);
+            }
+        }
+    }
+
+    fn may_stand(&self, window: &[u8]) -> bool {
+        let groups = window.iter().zip(&self.tables).fold(u8::MAX, |groups, (&byte, [low, high])| {
+            groups & low[usize::from(byte & 15)] & high[usize::from(byte >> 4)]
+        });
+        groups != 0
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(
+    unsafe_code,
+    reason = "vector instructions: one look-up for 32 or 64 bytes; compared with the plain loop by test and fuzzer"
+)]
+mod x86 {
+    use std::arch::x86_64::{
+        __m128i, __m256i, __m512i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
+        _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
+        _mm256_srli_epi16, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_set1_epi8,
+        _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_test_epi8_mask,
+    };
+
+    use super::{GRAM, Tables};
+
+    /// Bytes that a step reads beyond its own.
+    const OVERLAP: usize = GRAM - 1;
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn avx512(tables: &Tables, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
+        let tables = tables.map(|halves| {
+            halves.map(|half| {
+                // SAFETY: `half` is 16 readable bytes; the load needs no alignment.
+                _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(half.as_ptr().cast::<__m128i>()) })
+            })
+        });
+        let low_half = _mm512_set1_epi8(15);
+        let mut at = 0;
+        while at + 64 + OVERLAP <= text.len() {
+            let mut groups = _mm512_set1_epi8(-1);
+            for (place, [low, high]) in tables.iter().enumerate() {
+                // SAFETY: `at + place + 64 <= text.len()` because `place <= OVERLAP`; the load needs no alignment.
+                let bytes = unsafe { _mm512_loadu_si512(text.as_ptr().add(at + place).cast::<__m512i>()) };
+                let low = _mm512_shuffle_epi8(*low, _mm512_and_si512(bytes, low_half));
+                let high = _mm512_shuffle_epi8(*high, _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), low_half));
+                groups = _mm512_and_si512(groups, _mm512_and_si512(low, high));
+            }
+            let mut found = _mm512_test_epi8_mask(groups, groups);
+            while found != 0 {
+                hit(at + found.trailing_zeros() as usize);
+                found &= found - 1;
+            }
+            at += 64;
+        }
+        at
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2(tables: &Tables, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
+        let tables = tables.map(|halves| {
+            halves.map(|half| {
+                // SAFETY: `half` is 16 readable bytes; the load needs no alignment.
+                _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(half.as_ptr().cast::<__m128i>()) })
+            })
+        });
+        let low_half = _mm256_set1_epi8(15);
+        let mut at = 0;
+        while at + 32 + OVERLAP <= text.len() {
+            let mut groups = _mm256_set1_epi8(-1);
+            for (place, [low, high]) in tables.iter().enumerate() {
+                // SAFETY: `at + place + 32 <= text.len()` because `place <= OVERLAP`; the load needs no alignment.
+                let bytes = unsafe { _mm256_loadu_si256(text.as_ptr().add(at + place).cast::<__m256i>()) };
+                let low = _mm256_shuffle_epi8(*low, _mm256_and_si256(bytes, low_half));
+                let high = _mm256_shuffle_epi8(*high, _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), low_half));
+                groups = _mm256_and_si256(groups, _mm256_and_si256(low, high));
+            }
+            let none = _mm256_movemask_epi8(_mm256_cmpeq_epi8(groups, _mm256_setzero_si256()));
+            let mut found = !none.cast_unsigned();
+            while found != 0 {
+                hit(at + found.trailing_zeros() as usize);
+                found &= found - 1;
+            }
+            at += 32;
+        }
+        at
+    }
+}
+
+/// Scans as much as whole vectors cover; returns the first position not looked at.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "calls into functions that need the instructions just asked for")]
+fn scan_blocks(tables: &Tables, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
+    if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512f") {
+        // SAFETY: the processor has AVX-512 F and BW.
+        unsafe { x86::avx512(tables, text, hit) }
+    } else if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        unsafe { x86::avx2(tables, text, hit) }
+    } else {
+        0
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn scan_blocks(_: &Tables, _: &[u8], _: &mut impl FnMut(usize)) -> usize {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::filter::gram;
+    use super::*;
+
+    fn hits(nibbles: &Nibbles, text: &[u8]) -> Vec<usize> {
+        let mut list = Vec::new();
+        nibbles.scan(text, &mut |at| list.push(at));
+        list
+    }
+
+    proptest! {
+        #[test]
+        fn vectors_agree_with_the_plain_loop(text in "[a-eA-E\\\\. ]{0,300}", pieces in prop::collection::vec("[a-e\\\\. ]{4}", 1..40)) {
+            let grams: Vec<u32> = pieces.iter().map(|p| gram(p.as_bytes().first_chunk().unwrap())).collect();
+            let nibbles = Nibbles::new(&grams);
+            let plain: Vec<usize> = (0..text.len().saturating_sub(3)).filter(|&at| nibbles.may_stand(&text.as_bytes()[at..at + 4])).collect();
+            prop_assert_eq!(hits(&nibbles, text.as_bytes()), plain.clone());
+            for at in 0..text.len().saturating_sub(3) {
+                if grams.contains(&gram(text.as_bytes()[at..].first_chunk().unwrap())) {
+                    prop_assert!(plain.contains(&at));
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                let mut list = Vec::new();
+                #[expect(unsafe_code, reason = "the instructions were just asked for")]
+                // SAFETY: the processor has AVX2.
+                let done = unsafe { x86::avx2(&nibbles.tables, text.as_bytes(), &mut |at| list.push(at)) };
+                let before: Vec<usize> = plain.into_iter().filter(|at| *at < done).collect();
+                prop_assert_eq!(list, before);
+            }
+        }
+    }
+}

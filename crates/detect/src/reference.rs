@@ -28,9 +28,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use khien_event::event::{Event, Value};
-use regex::bytes::Regex;
+use regex::Regex;
 
-use crate::rule::{Case, Compare, Expr, Item, Link, Part, Rule, Test, TextOp, compile_regex, time};
+use crate::rule::{Case, Compare, Expr, Item, Link, Part, Rule, Test, TextOp, pcre, time};
 use crate::text::{fold_char, number};
 
 /// Where the values of a rule's field stand: the canonical names under which the event holds it.
@@ -119,8 +119,8 @@ fn regex_matches(pattern: &str, text: &str) -> bool {
         if compiled.len() >= KEPT && !compiled.contains_key(pattern) {
             compiled.clear();
         }
-        let regex = compiled.entry(pattern.to_owned()).or_insert_with(|| compile_regex(pattern).ok());
-        regex.as_ref().is_some_and(|r| r.is_match(text.as_bytes()))
+        let regex = compiled.entry(pattern.to_owned()).or_insert_with(|| pcre::build(pattern).ok());
+        regex.as_ref().is_some_and(|r| r.is_match(text))
     })
 }
 

@@ -3,17 +3,21 @@
 //! The specification names PCRE (appendix "Modifiers", "Regular Expression"). Where both languages mean the same the
 //! pattern stays as it is; where an exact rewrite exists it is made; what has none (look-around, back-references,
 //! possessive quantifiers, atomic groups, recursion) is refused with the reason. Matching is linear in the text, so no
-//! pattern can be catastrophic; what a pattern may cost in memory is bounded by [`super::REGEX_BYTES`].
+//! pattern can be catastrophic; what a pattern may cost in memory is bounded by [`REGEX_BYTES`].
 
 use std::iter::Peekable;
 use std::str::Chars;
 
+use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// Most bytes a compiled pattern may take.
+pub const REGEX_BYTES: usize = 4 << 20;
 
 /// Deepest nesting of groups.
 const NESTING: u32 = 64;
 
-/// Weight below which a pattern cannot come near [`super::REGEX_BYTES`], so that it need not be compiled to know.
+/// Weight below which a pattern cannot come near [`REGEX_BYTES`], so that it need not be compiled to know.
 const LIGHT: u64 = 4_000;
 
 /// Longest pattern in bytes.
@@ -34,6 +38,14 @@ pub struct Flags {
     pub multi_line: bool,
     /// `s`
     pub dot_all: bool,
+}
+
+/// Compiles a pattern that [`translate`] made, within the bounds of this module.
+///
+/// # Errors
+/// Those of crate `regex`; none for a pattern that [`translate`] returned.
+pub fn build(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(REGEX_BYTES).nest_limit(NESTING).build()
 }
 
 /// The pattern in the language of crate `regex`, flags written in front.
@@ -66,7 +78,7 @@ fn check(pattern: &str) -> Result<(), String> {
     if weight(&hir) <= LIGHT {
         return Ok(());
     }
-    match super::compile_regex(pattern) {
+    match build(pattern) {
         Ok(_) => Ok(()),
         Err(regex::Error::CompiledTooBig(limit)) => {
             Err(format!("the regular expression needs more than {limit} bytes of memory"))
@@ -369,7 +381,7 @@ mod tests {
     }
 
     fn matches(pattern: &str, text: &str) -> bool {
-        crate::rule::compile_regex(&plain(pattern).unwrap()).unwrap().is_match(text.as_bytes())
+        build(&plain(pattern).unwrap()).unwrap().is_match(text)
     }
 
     #[test]

@@ -375,7 +375,7 @@ mod tests {
     use super::*;
     use crate::rule::load::Placeholders;
 
-    const RULES: &str = "title: One\nid: 1\nname: one\nlogsource: {product: windows}\nlevel: high\ndetection:\n  sel:\n    F|contains|all: [a, 'b*c']\n    G|re|i: x+\n    H|cidr: 10.0.0.0/8\n  filter: {I: null, J|exists: false, K|hour: 3, L: 5, M: true, N|fieldref: F}\n  words: [x]\n  condition: (1 of sel* and not filter) or words or 2 of them\n---\ntitle: Broken\nlogsource: {product: p}\ndetection: {sel: {F|x: 1}, condition: sel}\n";
+    const RULES: &str = "title: One\nid: 1\nname: one\nlogsource: {product: windows}\nlevel: high\ndetection:\n  sel:\n    F|contains|all: [a, 'b*c']\n    G|re|i: x+\n    H|cidr: 10.0.0.0/8\n  filter: {I: null, J|exists: false, K|hour: 3, L: 5, M: true, N|fieldref: F}\n  words: [x]\n  condition: (1 of sel* and not filter) or words or 2 of them\n---\ntitle: Broken\nlogsource: {product: p}\ndetection: {sel: {F|x: 1}, condition: sel}\n---\ntitle: Many\nid: '2'\ncorrelation: {type: event_count, rules: [one], group-by: [F], timespan: 5m, condition: {gte: 3}}\n";
 
     fn set() -> RuleSet {
         let mut loader = Loader::new(Placeholders::default());
@@ -394,6 +394,12 @@ mod tests {
         let set = set();
         assert_eq!((set.rules.len(), set.problems.len()), (1, 1));
         assert_eq!(read(packed().as_slice()).unwrap(), set);
+    }
+
+    #[test]
+    fn packs_of_format_1_stay_readable() {
+        let golden = include_bytes!("../tests/golden/pack-1.bin");
+        assert_eq!(read(&golden[..]).unwrap(), set());
     }
 
     #[test]

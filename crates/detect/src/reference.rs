@@ -91,20 +91,20 @@ pub(crate) fn test_holds(test: &Test, values: &[&Value], event: &Event, fields: 
 
 /// Whether one value fulfils a test that looks at one value.
 pub(crate) fn value_fulfils(test: &Test, value: &Value) -> bool {
-    let Some(text) = value.text() else {
+    let Some(written) = value.text() else {
         return false;
     };
     match test {
-        Test::Text(parts, case) => text_matches(parts, text, *case),
-        Test::Regex(pattern) => regex_matches(pattern, text),
-        Test::Cidr(net) => {
-            text.parse::<IpAddr>().is_ok_and(|address| net.contains(&address.to_canonical()) || net.contains(&address))
-        }
+        Test::Text(parts, case) => text_matches(parts, written, *case),
+        Test::Regex(pattern) => regex_matches(pattern, written),
+        Test::Cidr(net) => written
+            .parse::<IpAddr>()
+            .is_ok_and(|address| net.contains(&address.to_canonical()) || net.contains(&address)),
         Test::Number(compare, n) => {
-            !matches!(value, Value::Bool(_)) && number(text).is_some_and(|v| compares(v, *compare, *n))
+            !matches!(value, Value::Bool(_)) && number(written).is_some_and(|v| compares(v, *compare, *n))
         }
-        Test::Bool(wanted) => text.eq_ignore_ascii_case(if *wanted { "true" } else { "false" }),
-        Test::TimePart(part, n) => time::part_of(text, *part) == Some(*n),
+        Test::Bool(wanted) => written.eq_ignore_ascii_case(if *wanted { "true" } else { "false" }),
+        Test::TimePart(part, n) => time::part_of(written, *part) == Some(*n),
         Test::Null | Test::Exists(_) | Test::FieldRef(..) => false,
     }
 }

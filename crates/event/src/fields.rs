@@ -66,7 +66,7 @@ pub struct Fields {
     pub encoding: Encoding,
     /// What the decoder recognised.
     pub shape: ShapeId,
-    /// Some text of a JSON record is spelled with `\\uXXXX` or `\\/`, so it is not the only spelling of what it says.
+    /// Some printable ASCII text of a JSON record is written as `\uXXXX` or `\/`, so it is not spelled the usual way.
     pub odd_escapes: bool,
     /// Event time in nanoseconds since 1970 when the decoder had to work it out itself (syslog headers); otherwise the
     /// taxonomy says which fields hold it.

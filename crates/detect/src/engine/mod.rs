@@ -15,6 +15,7 @@ mod cache;
 mod eval;
 mod filter;
 mod keywords;
+mod literals;
 mod nibbles;
 mod plan;
 mod report;

@@ -315,7 +315,7 @@ impl Route {
 
     /// Whether enough was learned since the signs were chosen.
     pub(super) fn wants_relearning(&self) -> bool {
-        matches!(self.events, 64 | 512 | 4_096 | 65_536) && !self.bodies.is_empty()
+        matches!(self.events, 256 | 4_096 | LEARNED) && !self.bodies.is_empty()
     }
 
     /// Chooses the signs again.
@@ -427,23 +427,19 @@ impl Lowering for Builder<'_> {
 
 /// The bytes of a field in the spelling that signs are written in; `None` when it has no text.
 fn searchable<'a>(field: &Field, source: Source<'a>, spelling: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    let bytes = source.fields.bytes(source.raw, field);
-    match field.kind {
-        Kind::Null | Kind::Object | Kind::EmptyArray => return None,
-        Kind::Escaped if source.fields.odd_escapes && bytes.contains(&b'\\') => {
-            respell(bytes, spelling);
-            return Some(spelling);
-        }
-        Kind::Escaped | Kind::Text | Kind::Number | Kind::True | Kind::False => {}
+    if matches!(field.kind, Kind::Null | Kind::Object | Kind::EmptyArray) {
+        return None;
     }
-    match odd_integer(bytes) {
-        Some(digits) => {
-            spelling.clear();
-            spelling.extend_from_slice(digits.as_bytes());
-            Some(spelling)
-        }
-        None => Some(bytes),
+    let own = source.fields.bytes(source.raw, field);
+    let respelled = source.fields.odd_escapes && field.kind == Kind::Escaped && own.contains(&b'\\');
+    if respelled {
+        respell(own, spelling);
     }
+    if let Some(digits) = odd_integer(if respelled { spelling } else { own }) {
+        *spelling = digits.into_bytes();
+        return Some(spelling);
+    }
+    Some(if respelled { spelling } else { own })
 }
 
 /// The digits of a text that is an integer but not written the usual way (`+5`, `5.0`, `05`, `5e0`).
@@ -482,7 +478,10 @@ struct Lesson {
     grams: Vec<u16>,
 }
 
-const GRAM_COUNTERS: u32 = 12;
+const GRAM_COUNTERS: u32 = 14;
+
+/// Events after which nothing more is learned.
+const LEARNED: u64 = 65_536;
 
 /// Longest part of a value that is learned from.
 const LESSON_BYTES: usize = 1_024;
@@ -494,7 +493,7 @@ impl Lessons {
 
     /// Whether to learn from event number `event`: the first ones, then fewer and fewer.
     fn wants(&self, event: u64) -> bool {
-        event <= 128 || (event <= 4_096 && event % 16 == 0) || (event <= 65_536 && event % 256 == 0)
+        event <= 128 || (event <= 4_096 && event.is_multiple_of(16)) || (event <= LEARNED && event.is_multiple_of(256))
     }
 
     fn learn(&mut self, slot: Slot, value: &[u8]) {

@@ -85,7 +85,8 @@ impl Search<'_> {
             (Some(group), _) => {
                 let equal = group.equal.iter().map(|l| self.literal(&item.target, Shape::Equals, l));
                 let contained = group.contained.iter().map(|l| self.literal(&item.target, Shape::Contains, l));
-                union(tests.chain(equal).chain(contained))
+                let ends = group.ends.iter().map(|l| self.literal(&item.target, Shape::EndsWith, l));
+                union(tests.chain(equal).chain(contained).chain(ends))
             }
         }
     }
@@ -94,6 +95,7 @@ impl Search<'_> {
         match check {
             Check::Null | Check::Exists(false) => None,
             Check::Text { shape, literal, .. } => self.literal(target, *shape, literal),
+            Check::Contains { needle, .. } => self.literal(target, Shape::Contains, &needle.literal),
             Check::Glob { tokens, .. } => self.glob(target, tokens),
             Check::Regex(regex) => self.regex(target, regex.required()),
             Check::Number(crate::rule::Compare::Eq, number) => self.number(target, *number),

@@ -5,6 +5,7 @@ use khien_event::fields::{Encoding, Field, Kind, ShapeId};
 use khien_event::json::unescape_into;
 use khien_event::names::FieldId;
 use khien_event::taxonomy::{KindId, LogSource};
+use memchr::memmem;
 
 use super::cache::{Record, ValueCache};
 use super::eval::{Texts, text_check_holds};
@@ -263,6 +264,10 @@ impl Route {
                 self.look(slot, field, source, search, learning);
             }
         }
+        let beyond = source.fields.encoding == Encoding::Plain || source.fields.beyond_ascii;
+        if beyond {
+            search.found.extend_from_slice(&self.everywhere.beyond_ascii);
+        }
         if self.everywhere.reads_values() {
             self.look_everywhere(source, search);
         }
@@ -283,6 +288,9 @@ impl Route {
         let index = usize::from(slot);
         let filter = &self.filters[index];
         search.found.extend_from_slice(&filter.present);
+        if !filter.beyond_ascii.is_empty() && may_be_beyond_ascii(field, source) {
+            search.found.extend_from_slice(&filter.beyond_ascii);
+        }
         if !filter.reads_values() && !learning {
             return;
         }
@@ -425,6 +433,15 @@ impl Lowering for Builder<'_> {
     }
 }
 
+/// Whether a value may hold a character beyond ASCII.
+fn may_be_beyond_ascii(field: &Field, source: Source<'_>) -> bool {
+    if source.fields.encoding == Encoding::Json && !source.fields.beyond_ascii {
+        return false;
+    }
+    let bytes = source.fields.bytes(source.raw, field);
+    !bytes.is_ascii() || (field.kind == Kind::Escaped && memmem::find(bytes, b"\\u").is_some())
+}
+
 /// The bytes of a field in the spelling that signs are written in; `None` when it has no text.
 fn searchable<'a>(field: &Field, source: Source<'a>, spelling: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     if matches!(field.kind, Kind::Null | Kind::Object | Kind::EmptyArray) {
@@ -528,6 +545,7 @@ impl Frequencies for Lessons {
             Place::Start | Place::End => 0.5,
             Place::Inside => 1.0,
             Place::Present => return 50.0,
+            Place::BeyondAscii => return 1.0,
         };
         let prior = base / (1.0 + sign.bytes.len() as f32);
         let rarest = sign.bytes.windows(GRAM).filter_map(|w| w.first_chunk()).map(|w| {

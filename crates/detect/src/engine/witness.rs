@@ -32,6 +32,8 @@ pub(super) enum Place {
     Start,
     /// At its end.
     End,
+    /// Some character beyond ASCII stands in it; `bytes` is empty.
+    BeyondAscii,
     /// The field is there at all; `bytes` is empty.
     Present,
 }
@@ -116,7 +118,7 @@ impl Search<'_> {
     fn signs(&self, target: &Target, place: Place, bytes: &[u8]) -> Option<Choice> {
         let slots: Vec<Option<Slot>> = match target {
             Target::Slots(slots) => slots.iter().map(|&s| Some(s)).collect(),
-            Target::Everywhere if place == Place::Inside => vec![None],
+            Target::Everywhere if matches!(place, Place::Inside | Place::BeyondAscii) => vec![None],
             Target::Everywhere => return None,
         };
         let signs: Vec<Sign> = slots.into_iter().map(|slot| Sign { slot, place, bytes: bytes.into() }).collect();
@@ -125,7 +127,9 @@ impl Search<'_> {
 
     fn literal(&self, target: &Target, shape: Shape, literal: &[u8]) -> Option<Choice> {
         let pieces = pieces(literal, self.encoding);
-        let inside = || self.longest_inside(target, &pieces);
+        // ASCII is never equal to anything beyond it, whatever the case.
+        let beyond = || (!literal.is_ascii()).then(|| self.signs(target, Place::BeyondAscii, &[])).flatten();
+        let inside = || self.longest_inside(target, &pieces).or_else(beyond);
         if let Target::Everywhere = target {
             return inside();
         }

@@ -13,6 +13,8 @@ pub(super) struct Scan {
     pub(super) control: bool,
     /// Some printable ASCII character is written as `\uXXXX`, or a slash as `\/`.
     pub(super) odd_escapes: bool,
+    /// A byte above 127 stands somewhere, or a `\uXXXX` for a character beyond ASCII.
+    pub(super) beyond_ascii: bool,
 }
 
 /// The raw masks of one 64-byte block.
@@ -32,6 +34,7 @@ struct Carry {
     control: u64,
     high: u64,
     odd: bool,
+    beyond: bool,
     error: Option<usize>,
 }
 
@@ -57,6 +60,7 @@ impl Scan {
         }
         self.control = carry.control != 0;
         self.odd_escapes = carry.odd;
+        self.beyond_ascii = carry.beyond || carry.high != 0;
         Ok(())
     }
 
@@ -111,7 +115,10 @@ fn check_escapes(mut unusual: u64, at: usize, record: &[u8], carry: &mut Carry) 
             Some(b'n' | b'r' | b't' | b'b' | b'f') => {}
             Some(b'/') => carry.odd = true,
             Some(b'u') => match unicode_escape(record, position) {
-                Some(unit) => carry.odd |= (0x20..0x7F).contains(&unit),
+                Some(unit) => {
+                    carry.odd |= (0x20..0x7F).contains(&unit);
+                    carry.beyond |= unit > 0x7F;
+                }
                 None => carry.error = carry.error.or(Some(position)),
             },
             _ => carry.error = carry.error.or(Some(position)),

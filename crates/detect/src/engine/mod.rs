@@ -253,6 +253,15 @@ impl Worker {
         Ok(decoded)
     }
 
+    /// dbg
+    pub fn dbg(&self) {
+        let mut order: Vec<&Route> = self.routes.iter().collect();
+        order.sort_by_key(|r| std::cmp::Reverse(r.events));
+        for r in order.into_iter().take(3) {
+            r.dbg(&|b| self.detector.rules[self.detector.bodies[b as usize].rules[0] as usize].title.clone());
+        }
+    }
+
     /// The fields of the event handled last.
     pub fn fields(&self) -> &Fields {
         &self.fields

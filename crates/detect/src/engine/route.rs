@@ -160,7 +160,7 @@ pub(super) struct Route {
     always: Vec<u32>,
     /// Number of the last event for which a body became a candidate.
     seen: Vec<u64>,
-    events: u64,
+    pub(super) events: u64,
     lessons: Lessons,
     /// First of the numbers under which the values of its slots are remembered.
     owner: u64,
@@ -168,6 +168,7 @@ pub(super) struct Route {
     records: Vec<Record>,
 }
 
+thread_local! { static DBG: std::cell::RefCell<HashMap<(u64, u32), u64>> = Default::default(); }
 const NO_SLOT: Slot = Slot::MAX;
 
 /// What the search for candidates needs from event to event, whatever their route.
@@ -278,7 +279,39 @@ impl Route {
             if *last != self.events {
                 *last = self.events;
                 search.candidates.push(body);
+                DBG.with_borrow_mut(|d| *d.entry((self.owner, body)).or_default() += 1);
             }
+        }
+    }
+
+    pub(super) fn dbg(&self, rules: &dyn Fn(u32) -> String) {
+        let mut l: Vec<_> =
+            DBG.with_borrow(|d| d.iter().filter(|(k, _)| k.0 == self.owner).map(|(k, v)| (*v, k.1)).collect());
+        l.sort_unstable_by(|a, b| b.cmp(a));
+        println!(
+            "route kind {:?} events {} bodies {} always {}",
+            self.kind,
+            self.events,
+            self.bodies.len(),
+            self.always.len()
+        );
+        for (n, body) in l.into_iter().take(45) {
+            let w = witness(&self.bodies[body as usize].1, self.encoding, &self.lessons);
+            let w: Vec<String> = w
+                .unwrap_or_default()
+                .iter()
+                .take(6)
+                .map(|s| {
+                    format!(
+                        "{:?}{:?}:{}={:.3}",
+                        s.slot,
+                        s.place,
+                        String::from_utf8_lossy(&s.bytes),
+                        self.lessons.price(s)
+                    )
+                })
+                .collect();
+            println!("{n:>8} {:<50} {}", rules(self.bodies[body as usize].0), w.join(" "));
         }
     }
 

@@ -369,9 +369,9 @@ impl Worker {
             kinds.entry((kind, fields.shape)).or_insert_with(|| KindPlan::new(detector, &detector.bodies, kind, names));
         let outcomes = (!repeated).then(|| plan.outcomes(known));
         let key = RouteKey { kind, shape: fields.shape, encoding: fields.encoding, outcomes };
-        let (routes, search) = (&mut self.routes, &mut self.search);
+        let routes = &mut self.routes;
         let index = *self.route_of.entry(key).or_insert_with_key(|key| {
-            routes.push(Route::new(detector, plan, key, search));
+            routes.push(Route::new(detector, plan, key));
             routes.len() - 1
         });
         if self.memo.len() >= MEMO {

@@ -158,6 +158,9 @@ pub(super) struct Route {
     everywhere: Filter,
     /// Bodies that may hold without any sign.
     always: Vec<u32>,
+    /// Whether signs have been chosen. Until they are, every body is evaluated: most kinds of event come too seldom for a
+    /// choice to pay.
+    chosen: bool,
     /// Number of the last event for which a body became a candidate.
     seen: Vec<u64>,
     pub(super) events: u64,
@@ -197,7 +200,7 @@ impl Search {
 
 impl Route {
     /// Builds the route of `key`.
-    pub(super) fn new(detector: &Detector, plan: &KindPlan, key: &RouteKey, search: &mut Search) -> Self {
+    pub(super) fn new(detector: &Detector, plan: &KindPlan, key: &RouteKey) -> Self {
         let mut builder = Builder {
             detector,
             kind: key.kind,
@@ -222,9 +225,10 @@ impl Route {
             }
         }
         let slots = builder.slots;
-        let mut route = Self {
+        Self {
             kind: key.kind,
             encoding: key.encoding,
+            chosen: false,
             seen: vec![0; bodies.len()],
             bodies,
             slot_of: builder.slot_of,
@@ -236,9 +240,7 @@ impl Route {
             lessons: Lessons::new(slots),
             owner: 0,
             records: vec![Record::default(); slots],
-        };
-        route.choose_signs(search);
-        route
+        }
     }
 
     /// The condition of a candidate.
@@ -258,12 +260,22 @@ impl Route {
         search.values.clear(self.slots);
         search.found.clear();
         let learning = self.lessons.wants(self.events);
+        let all = !self.chosen;
         for field in source.fields.list() {
             let slot = field.name.index().map_or(NO_SLOT, |i| self.slot_of[i]);
             if slot != NO_SLOT {
                 search.values.push(slot, *field);
-                self.look(slot, field, source, search, learning);
+                if all {
+                    self.lessons.learn_field(slot, field, source, &mut search.spelling);
+                } else {
+                    self.look(slot, field, source, search, learning);
+                }
             }
+        }
+        search.candidates.clear();
+        if all {
+            search.candidates.extend(0..self.bodies.len() as u32);
+            return;
         }
         let beyond = source.fields.encoding == Encoding::Plain || source.fields.beyond_ascii;
         if beyond {
@@ -272,7 +284,6 @@ impl Route {
         if self.everywhere.reads_values() {
             self.look_everywhere(source, search);
         }
-        search.candidates.clear();
         search.candidates.extend_from_slice(&self.always);
         for &body in &search.found {
             let last = &mut self.seen[body as usize];
@@ -356,7 +367,7 @@ impl Route {
 
     /// Whether enough was learned since the signs were chosen.
     pub(super) fn wants_relearning(&self) -> bool {
-        matches!(self.events, 256 | 4_096 | LEARNED) && !self.bodies.is_empty()
+        matches!(self.events, FIRST_CHOICE | 1_024 | 16_384 | LEARNED) && !self.bodies.is_empty()
     }
 
     /// Chooses the signs again.
@@ -364,6 +375,7 @@ impl Route {
         search.owners += self.slots as u64 + 1;
         self.owner = search.owners - self.slots as u64;
         let mut signs: HashMap<Sign, Vec<u32>> = HashMap::new();
+        self.chosen = true;
         self.always.clear();
         for (index, (_, node)) in self.bodies.iter().enumerate() {
             match witness(node, self.encoding, &self.lessons) {
@@ -530,6 +542,9 @@ struct Lesson {
 
 const GRAM_COUNTERS: u32 = 14;
 
+/// Events after which signs are chosen for the first time.
+const FIRST_CHOICE: u64 = 24;
+
 /// Events after which nothing more is learned.
 const LEARNED: u64 = 65_536;
 
@@ -544,6 +559,13 @@ impl Lessons {
     /// Whether to learn from event number `event`: the first ones, then fewer and fewer.
     fn wants(&self, event: u64) -> bool {
         event <= 128 || (event <= 4_096 && event.is_multiple_of(16)) || (event <= LEARNED && event.is_multiple_of(256))
+    }
+
+    /// Learns from a field that is not searched yet.
+    fn learn_field(&mut self, slot: Slot, field: &Field, source: Source<'_>, spelling: &mut Vec<u8>) {
+        if let Some(value) = searchable(field, source, spelling) {
+            self.learn(slot, value);
+        }
     }
 
     fn learn(&mut self, slot: Slot, value: &[u8]) {

@@ -89,8 +89,9 @@ fn escaped_bits(backslash: u64, carry: &mut u64) -> u64 {
     (EVEN ^ (sum << 1)) & follows
 }
 
-/// Takes one block into account. `at` is its offset, `bytes` the whole record.
-#[inline]
+/// Takes one block into account. `at` is its offset, `record` the whole record.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the vector loops are several times slower with a call per block")]
 fn block(masks: Masks, at: usize, record: &[u8], quotes: &mut Vec<u64>, carry: &mut Carry) {
     carry.control |= masks.control;
     carry.high |= masks.high;
@@ -107,6 +108,7 @@ fn block(masks: Masks, at: usize, record: &[u8], quotes: &mut Vec<u64>, carry: &
 }
 
 /// Checks the escapes that are neither `\\` nor `\"`.
+#[inline(never)]
 fn check_escapes(mut unusual: u64, at: usize, record: &[u8], carry: &mut Carry) {
     while unusual != 0 {
         let position = at + unusual.trailing_zeros() as usize;

@@ -200,6 +200,13 @@ impl Evaluation<'_> {
     }
 }
 
+/// Whether `text` ends with `end`. Ends are often the same in the last few characters (`.exe`), so the first one is
+/// compared before the rest.
+pub(super) fn ends_with(text: &[u8], end: &[u8]) -> bool {
+    let Some(start) = text.len().checked_sub(end.len()) else { return false };
+    text.get(start) == end.first() && text.ends_with(end)
+}
+
 /// Whether `check`, which concerns text alone, holds for a text.
 pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
     match check {
@@ -209,7 +216,7 @@ pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
                 Shape::Equals => *text == **literal,
                 Shape::Contains => memmem::find(text, literal).is_some(),
                 Shape::StartsWith => text.starts_with(literal),
-                Shape::EndsWith => text.ends_with(literal),
+                Shape::EndsWith => ends_with(text, literal),
             }
         }
         Check::Contains { needle, case } => needle.is_in(texts.of(*case)),

@@ -17,11 +17,13 @@ pub(super) enum LiteralSet {
     Each(Vec<Box<[u8]>>),
 }
 
+/// Four bytes to the literals they stand for, each with the offset of the four bytes in it.
+type Pieces = HashMap<[u8; GRAM], Vec<(usize, Box<[u8]>)>, foldhash::fast::FixedState>;
+
 /// See [`LiteralSet::Few`].
 pub(super) struct Few {
     nibbles: Nibbles,
-    /// Four bytes to the literals they stand for, each with the offset of the four bytes in it.
-    pieces: HashMap<[u8; GRAM], Vec<(usize, Box<[u8]>)>, foldhash::fast::FixedState>,
+    pieces: Pieces,
 }
 
 impl LiteralSet {
@@ -48,7 +50,7 @@ impl LiteralSet {
 
 impl Few {
     fn new(literals: &[Box<[u8]>]) -> Self {
-        let mut pieces: HashMap<[u8; GRAM], Vec<(usize, Box<[u8]>)>, foldhash::fast::FixedState> = HashMap::default();
+        let mut pieces: Pieces = HashMap::default();
         for literal in literals {
             let windows = literal.windows(GRAM).enumerate().filter_map(|(at, w)| Some((at, *w.first_chunk::<GRAM>()?)));
             if let Some((at, piece)) = windows.min_by_key(|(_, piece)| commonness(piece)) {
@@ -74,6 +76,7 @@ impl Few {
 }
 
 /// How common four bytes are in command lines and paths, roughly: vowels, frequent letters, separators.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "callers hold a reference into longer text")]
 fn commonness(piece: &[u8; GRAM]) -> u32 {
     piece
         .iter()

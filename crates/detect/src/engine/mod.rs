@@ -246,11 +246,11 @@ impl Worker {
         found: &mut Found<'_>,
     ) -> Result<Decoded, Malformed> {
         self.fields.clear();
-        let decoded = decoder.decode(record, &mut self.fields)?;
-        if decoded == Decoded::Event {
+        let outcome = decoder.decode(record, &mut self.fields)?;
+        if outcome == Decoded::Event {
             self.detect(record, position, found);
         }
-        Ok(decoded)
+        Ok(outcome)
     }
 
     /// dbg
@@ -358,8 +358,10 @@ impl Worker {
         self.new_route(repeated, &known)
     }
 
-    /// The route for discriminating fields that have not been seen before.
+    /// The route for discriminating fields that have not been seen before: `None` where one is absent, `Some(None)` where
+    /// it has no text.
     #[cold]
+    #[expect(clippy::option_option, reason = "an absent field and one without text decide differently")]
     fn new_route(&mut self, repeated: bool, known: &[Option<Option<String>>]) -> usize {
         let Self { detector, fields, kinds, .. } = self;
         let names = detector.taxonomy.discriminators(fields.shape);

@@ -259,7 +259,7 @@ impl Route {
         self.events += 1;
         search.values.clear(self.slots);
         search.found.clear();
-        let learning = self.lessons.wants(self.events);
+        let learning = Lessons::wants(self.events);
         let all = !self.chosen;
         for field in source.fields.list() {
             let slot = field.name.index().map_or(NO_SLOT, |i| self.slot_of[i]);
@@ -557,7 +557,7 @@ impl Lessons {
     }
 
     /// Whether to learn from event number `event`: the first ones, then fewer and fewer.
-    fn wants(&self, event: u64) -> bool {
+    fn wants(event: u64) -> bool {
         event <= 128 || (event <= 4_096 && event.is_multiple_of(16)) || (event <= LEARNED && event.is_multiple_of(256))
     }
 

@@ -187,6 +187,11 @@ fn blocks_with(masks: impl Fn(&[u8; 64]) -> Masks, record: &[u8], quotes: &mut V
     unsafe_code,
     reason = "vector instructions: 6 to 20 times the portable loop (docs/benchmarks.md); compared with it by test and fuzzer"
 )]
+#[expect(
+    clippy::cast_ptr_alignment,
+    clippy::cast_possible_wrap,
+    reason = "the loads used need no alignment, and the instructions take bytes as signed"
+)]
 mod x86 {
     use std::arch::x86_64::{
         __m256i, __m512i, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,

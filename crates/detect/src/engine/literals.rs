@@ -9,9 +9,9 @@ use super::witness::GRAM;
 
 /// A search for many literals. Texts that contain none, the usual case, are read in vectors.
 pub(super) enum LiteralSet {
-    /// Few literals: four bytes of each are looked for first.
+    /// Few literals: four bytes of each are looked for first, short ones by themselves.
     Few(Few),
-    /// Many, or very short ones.
+    /// Many.
     Many(AhoCorasick),
     /// More than an automaton takes: one after the other.
     Each(Vec<Box<[u8]>>),
@@ -24,12 +24,14 @@ type Pieces = HashMap<[u8; GRAM], Vec<(usize, Box<[u8]>)>, foldhash::fast::Fixed
 pub(super) struct Few {
     nibbles: Nibbles,
     pieces: Pieces,
+    /// Literals shorter than four bytes.
+    short: Vec<memmem::Finder<'static>>,
 }
 
 impl LiteralSet {
     /// A search for `literals`.
     pub(super) fn new(literals: &[Box<[u8]>]) -> Self {
-        if literals.len() <= PIECES && literals.iter().all(|l| l.len() >= GRAM) {
+        if literals.len() <= PIECES {
             return Self::Few(Few::new(literals));
         }
         match AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(literals) {
@@ -58,10 +60,15 @@ impl Few {
             }
         }
         let grams: Vec<u32> = pieces.keys().map(super::filter::gram).collect();
-        Self { nibbles: Nibbles::new(&grams), pieces }
+        let is_short = literals.iter().filter(|l| l.len() < GRAM);
+        let short = is_short.map(|l| memmem::Finder::new(l).into_owned()).collect();
+        Self { nibbles: Nibbles::new(&grams), pieces, short }
     }
 
     fn is_in(&self, text: &[u8]) -> bool {
+        if self.short.iter().any(|finder| finder.find(text).is_some()) {
+            return true;
+        }
         let mut found = false;
         self.nibbles.scan(text, &mut |at| found = found || self.stands(text, at));
         found

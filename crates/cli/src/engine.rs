@@ -215,6 +215,12 @@ pub trait Sink {
     /// # Errors
     /// When writing fails; a broken pipe is among the reasons and ends the run.
     fn block(&mut self, block: &mut Block) -> std::io::Result<()>;
+
+    /// Shows what was taken to whoever waits for it.
+    ///
+    /// # Errors
+    /// As [`Sink::block`].
+    fn flush(&mut self) -> std::io::Result<()>;
 }
 
 /// What was read and what was wrong with it.

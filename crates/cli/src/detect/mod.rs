@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use khien_detect::rule::Level;
 
 use crate::args::{Detect, Output};
-use crate::attack::NoTechniques;
 use crate::engine::{Engine, ExplainJob, Job, LoadRequest, Loaded, Meter, Stats};
 use crate::exit::Exit;
 use crate::glob::{self, Inputs};
@@ -82,8 +81,7 @@ fn find<E: Engine>(
     console: &mut Console<'_>,
 ) -> anyhow::Result<Found> {
     let output = detect.output.unwrap_or(if console.out_is_terminal { Output::Table } else { Output::Ndjson });
-    let shared =
-        Shared { files: inputs.list.iter().map(glob::Input::name).collect(), techniques: Arc::new(NoTechniques) };
+    let shared = Shared { files: inputs.list.iter().map(glob::Input::name).collect() };
     let job = job(detect, inputs, console)?;
     let visible = console.err_is_terminal && !detect.no_progress;
     let bar = visible.then(|| progress::Progress::start(&inputs.list, job.meter.clone(), console.text));

@@ -3,7 +3,8 @@
 use khien_detect::finding::{Finding, Source};
 
 use super::groups::{Group, Groups, Sample};
-use super::{Block, Place, Render, Shared, json, ndjson};
+use super::{Block, Place, Render, Shared, json};
+use crate::attack;
 use crate::safe;
 use crate::terminal::Look;
 use crate::text::{Text, append};
@@ -88,7 +89,7 @@ impl Table<'_> {
     /// ATT&CK and id, times, sample events.
     fn details(&self, group: &Group) -> String {
         let mut out = String::new();
-        let attack = ndjson::attack_words(&group.head, &*self.shared.techniques);
+        let attack = attack::words(&group.head.tags);
         let source = match group.head.source {
             Source::Rule => None,
             Source::Correlation => Some(self.text.from_correlation()),

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::{list, tree};
 use crate::args::{Explain, TextOrJson};
-use crate::attack::NoTechniques;
 use crate::engine::{Engine, ExplainJob, Explanation};
 use crate::exit::Exit;
 use crate::glob;
@@ -112,20 +111,12 @@ pub fn describe(rule: &Rule, look: Look, text: Text) -> String {
             append(&mut out, format_args!("  {} {}\n", safe::pad(&format!("{label}:"), 22), safe::line(value)));
         }
     };
-    let head = khien_detect::finding::Head {
-        id: rule.id.clone(),
-        title: rule.title.clone(),
-        level: rule.level,
-        tags: rule.tags.clone(),
-        author: rule.author.clone(),
-        source: khien_detect::finding::Source::Rule,
-    };
     row(text.label_id(), &rule.id);
     row(text.label_level(), text.level(rule.level));
     row(text.label_status(), rule.status.as_deref().unwrap_or_default());
     row(text.label_author(), rule.author.as_deref().unwrap_or_default());
     row(text.label_logsource(), &list::logsource(&rule.logsource, text));
-    row(text.column_attack(), &crate::output::ndjson::attack_words(&head, &NoTechniques));
+    row(text.column_attack(), &crate::attack::words(&rule.tags));
     row(text.label_tags(), &rule.tags.join(", "));
     row(text.label_file(), &format!("{}:{}", rule.origin.file, rule.origin.line));
     row(text.label_description(), rule.description.as_deref().unwrap_or_default().trim());

@@ -3,7 +3,9 @@
 //! One thread reads and frames, workers decode and match, and the calling thread takes their results in the order of
 //! the input, so that findings never depend on the number of threads. A fixed number of tasks is under way at once.
 
+mod again;
 mod explain;
+mod live;
 mod load;
 mod pipeline;
 mod read;

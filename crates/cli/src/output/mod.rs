@@ -14,6 +14,8 @@ use khien_event::taxonomy::KindId;
 
 use crate::args::Output;
 use crate::engine::{NewRender, Sink};
+use crate::terminal::Look;
+use crate::text::Text;
 
 pub mod csv;
 pub mod groups;
@@ -131,6 +133,8 @@ pub struct Renders {
     pub output: Output,
     /// What they share.
     pub shared: Shared,
+    /// For the table over live input: see [`table::Collect`].
+    pub live: Option<(Look, Text)>,
 }
 
 impl NewRender for Renders {
@@ -139,7 +143,7 @@ impl NewRender for Renders {
             Output::Ndjson => Box::new(ndjson::Ndjson::new(&self.shared)),
             Output::Csv => Box::new(csv::Csv::new(&self.shared)),
             Output::Ocsf => Box::new(ocsf::Ocsf::new(&self.shared)),
-            Output::Table => Box::new(table::Collect),
+            Output::Table => Box::new(table::Collect { live: self.live }),
         }
     }
 }
@@ -224,7 +228,7 @@ pub(crate) mod sample {
 
     /// Renders a JSON event, a hostile text line and a correlation.
     pub(crate) fn rendered(output: Output) -> Block {
-        let renders = Renders { output, shared: shared() };
+        let renders = Renders { output, shared: shared(), live: None };
         let mut render = renders.render();
         let mut block = Block::default();
 

@@ -8,6 +8,7 @@ use khien_detect::finding::{Finding, Head};
 
 use super::heads::Heads;
 use super::{Block, Place, Render, Shared, json, ndjson};
+use crate::attack;
 use crate::safe;
 
 /// The first line.
@@ -23,12 +24,7 @@ pub struct Csv {
 impl Csv {
     /// A renderer with empty caches.
     pub fn new(shared: &Shared) -> Self {
-        let techniques = shared.techniques.clone();
-        Self {
-            heads: Heads::new(move |head, out| head_cells(head, &*techniques, out)),
-            shared: shared.clone(),
-            scratch: Vec::new(),
-        }
+        Self { heads: Heads::new(head_cells), shared: shared.clone(), scratch: Vec::new() }
     }
 }
 
@@ -55,14 +51,14 @@ impl Render for Csv {
     }
 }
 
-fn head_cells(head: &Head, techniques: &dyn crate::attack::Techniques, out: &mut Vec<u8>) {
+fn head_cells(head: &Head, out: &mut Vec<u8>) {
     let cells = [
         ndjson::level(head.level),
         &head.id,
         &head.title,
         ndjson::source(head.source),
         &head.tags.join(" "),
-        &ndjson::attack_words(head, techniques),
+        &attack::words(&head.tags),
         head.author.as_deref().unwrap_or_default(),
     ];
     for (i, text) in cells.into_iter().enumerate() {

@@ -3,7 +3,8 @@
 use khien_detect::finding::{Finding, Source};
 
 use super::groups::{Group, Groups, Sample};
-use super::{Block, Place, Render, Shared, json, ndjson};
+use super::{Block, Place, Render, Shared, json};
+use crate::attack;
 use crate::safe;
 use crate::terminal::Look;
 use crate::text::{Text, append};
@@ -17,15 +18,31 @@ const COUNT_COLUMNS: usize = 9;
 /// Rules that are shown in full; the others get one line each.
 const DETAILED: usize = 200;
 
-/// Collects findings; nothing is written before all are known.
+/// Collects findings; the table is written when all are known.
 #[derive(Clone, Copy, Debug)]
-pub struct Collect;
+pub struct Collect {
+    /// For input that may be live: how to write a line for each finding at once.
+    pub live: Option<(Look, Text)>,
+}
 
 impl Render for Collect {
     fn finding(&mut self, place: Place, finding: &Finding<'_>, block: &mut Block) {
         block.counts.add(finding.head.level);
         block.groups.add(place.file, finding);
+        if let Some((look, text)) = self.live {
+            block.bytes.extend_from_slice(live_line(finding, look, text).as_bytes());
+        }
     }
+}
+
+/// Time, level, title and position of a finding.
+fn live_line(finding: &Finding<'_>, look: Look, text: Text) -> String {
+    let level = text.level(finding.head.level);
+    let space = " ".repeat(LEVEL_COLUMNS.saturating_sub(safe::width(level)));
+    let time = finding.time_ns.map_or_else(|| text.time_unknown().to_owned(), time);
+    let title = safe::line(&finding.head.title);
+    let place = format!(":{}", finding.position);
+    format!("{} {}{space} {} {}\n", look.faint(&time), look.level(finding.head.level, level), title, look.faint(&place))
 }
 
 /// The table of everything that was collected.
@@ -88,7 +105,7 @@ impl Table<'_> {
     /// ATT&CK and id, times, sample events.
     fn details(&self, group: &Group) -> String {
         let mut out = String::new();
-        let attack = ndjson::attack_words(&group.head, &*self.shared.techniques);
+        let attack = attack::words(&group.head.tags);
         let source = match group.head.source {
             Source::Rule => None,
             Source::Correlation => Some(self.text.from_correlation()),
@@ -180,7 +197,7 @@ mod tests {
             let mut finding = sample::finding(&head, b"{}", &[], &[]);
             finding.position = position as u64;
             finding.time_ns = finding.time_ns.map(|t| t + position * 1_000_000_000);
-            Collect.finding(Place { file: 0, form: crate::output::Form::Json }, &finding, &mut block);
+            Collect { live: None }.finding(Place { file: 0, form: crate::output::Form::Json }, &finding, &mut block);
         }
         render(&block.groups, &sample::shared(), look, Text(lang))
     }
@@ -206,6 +223,17 @@ mod tests {
             assert!(code.chars().all(|c| c.is_ascii_digit() || c == ';'), "{code}");
         }
         assert!(!table.contains('\0'));
+    }
+
+    #[test]
+    fn live_input_gets_a_line_for_each_finding() {
+        let mut block = Block::default();
+        let head = sample::head("r\u{1b}[2J", Level::High, &[]);
+        let place = Place { file: 1, form: crate::output::Form::Text };
+        let mut collect = Collect { live: Some((Look::plain(80), Text(Lang::En))) };
+        collect.finding(place, &sample::finding(&head, b"", &[], &[]), &mut block);
+        let line = String::from_utf8(block.bytes).unwrap();
+        assert_eq!(line, "2023-11-14 22:13:20Z high          Title of r\\x1b[2J, \"quoted\" :7\n");
     }
 
     #[test]

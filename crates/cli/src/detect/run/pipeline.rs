@@ -174,7 +174,7 @@ impl<'a> Taker<'a> {
     }
 
     fn outcome(&mut self, outcome: Outcome) -> std::io::Result<()> {
-        let Outcome { file, mut block, bytes, events, unrecognised, malformed, samples, observations } = outcome;
+        let Outcome { file, mut block, bytes, events, unrecognised, malformed, samples, observations, live } = outcome;
         self.job.meter.add(bytes, events, block.counts.total());
         self.stats.bytes += bytes;
         self.stats.events += events;
@@ -202,6 +202,9 @@ impl<'a> Taker<'a> {
             }
         }
         self.sink.block(&mut block)?;
+        if live {
+            self.sink.flush()?;
+        }
         block.clear();
         self.spare = block;
         Ok(())
@@ -271,7 +274,7 @@ impl Shows<'_> {
             time_ns: Some(hit.time_ns),
             position: hit.position,
             matched: &matched,
-            raw: b"null",
+            raw: b"",
             kind: KindId::default(),
             evidence: hit.evidence,
         };

@@ -55,7 +55,7 @@ pub(super) struct Group {
 }
 
 /// Questions after which building one search for all substrings pays.
-const WORTH_BUILDING: u32 = 4;
+const WORTH_BUILDING: u32 = 16;
 
 impl Group {
     /// Whether a folded text is or contains one of the literals.

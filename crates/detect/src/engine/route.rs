@@ -367,7 +367,9 @@ impl Route {
 
     /// Whether enough was learned since the signs were chosen.
     pub(super) fn wants_relearning(&self) -> bool {
-        matches!(self.events, FIRST_CHOICE | 1_024 | 16_384 | LEARNED) && !self.bodies.is_empty()
+        let first = !self.chosen
+            && (self.events >= FIRST_EVENTS || self.events * self.bodies.len() as u64 >= FIRST_EVALUATIONS);
+        (first || matches!(self.events, 1_024 | 16_384 | LEARNED)) && !self.bodies.is_empty()
     }
 
     /// Chooses the signs again.
@@ -542,8 +544,9 @@ struct Lesson {
 
 const GRAM_COUNTERS: u32 = 14;
 
-/// Events after which signs are chosen for the first time.
-const FIRST_CHOICE: u64 = 24;
+/// Events, or evaluations without signs, after which signs are chosen for the first time.
+const FIRST_EVENTS: u64 = 8;
+const FIRST_EVALUATIONS: u64 = 600;
 
 /// Events after which nothing more is learned.
 const LEARNED: u64 = 65_536;

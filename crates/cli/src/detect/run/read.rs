@@ -47,12 +47,12 @@ pub(super) type Give<'a> = dyn FnMut(Task) -> bool + 'a;
 /// # Errors
 /// What opening or reading failed with; the tasks handed out before hold what could be read.
 pub(super) fn input(index: u32, input: &Input, format: Format, give: &mut Give<'_>) -> io::Result<()> {
-    let counter = Arc::new(AtomicU64::new(0));
+    let bytes = Arc::new(AtomicU64::new(0));
     let reader: Box<dyn Read + Send> = match input {
         Input::Standard => Box::new(io::stdin()),
         Input::File(path) => Box::new(File::open(path)?),
     };
-    let counted = Counted { inner: reader, bytes: counter.clone() };
+    let counted = Counted { inner: reader, bytes: bytes.clone() };
     let mut plain = input::open(counted, EXPANDED_BYTES)?;
     let mut head = Vec::new();
     let sniffed = plain.by_ref().take(SNIFF_BYTES as u64).read_to_end(&mut head);
@@ -63,7 +63,7 @@ pub(super) fn input(index: u32, input: &Input, format: Format, give: &mut Give<'
         Some(error) => Box::new(Failing(Some(error))),
         None => plain,
     };
-    let source = Reading { index, reference_ns: reference(input), counter, told: 0 };
+    let source = Reading { index, reference_ns: reference(input), counter: bytes, told: 0 };
     let reader = io::Cursor::new(head).chain(rest);
     match recognised {
         input::Format::Evtx => source.evtx(reader, give),

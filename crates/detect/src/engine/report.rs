@@ -79,9 +79,8 @@ impl Report {
                 self.text.push_str(&text);
                 self.text.push('"');
             }
-            Kind::Text => self.text.push_str(&serde_json::Value::from(text).to_string()),
             Kind::Number if is_json_number(&text) => self.text.push_str(&text),
-            Kind::Number => self.text.push_str(&serde_json::Value::from(text).to_string()),
+            Kind::Text | Kind::Number => self.text.push_str(&serde_json::Value::from(text).to_string()),
             Kind::True => self.text.push_str("true"),
             Kind::False => self.text.push_str("false"),
             Kind::Null => self.text.push_str("null"),

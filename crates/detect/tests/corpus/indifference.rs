@@ -48,7 +48,9 @@ fn how_the_input_is_divided_does_not_matter() {
         let size = records.len().div_ceil(parts);
         let part = |records: &[(u64, Vec<u8>)]| {
             let mut run = Run::new(&detector);
-            records.iter().for_each(|(position, record)| run.record(record, *position));
+            for (position, record) in records {
+                run.record(record, *position);
+            }
             run.take()
         };
         let found: Vec<Vec<Match>> = std::thread::scope(|scope| {

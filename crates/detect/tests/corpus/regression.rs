@@ -1,4 +1,4 @@
-//! SigmaHQ's regression cases: events that a rule must match, as binary event logs and as JSON.
+//! The regression cases of `SigmaHQ`: events that a rule must match, as binary event logs and as JSON.
 
 use std::collections::HashMap;
 

@@ -9,7 +9,7 @@ pub(crate) enum Spelling {
     Winlogbeat,
     /// Winlogbeat 6: `event_data`, `log_name`.
     WinlogbeatOld,
-    /// NXLog's `im_msvistalog` with `to_json()`: one flat object.
+    /// The module `im_msvistalog` of `NXLog` with `to_json()`: one flat object.
     Nxlog,
     /// Flat records with the names of the event's XML.
     Flat,

@@ -5,13 +5,14 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::vary::{KEPT, Varier, is_constant};
 use crate::windows::{self, Kind};
-use crate::{indicators, rules};
+use crate::{indicators, limits, rules};
 
 /// Largest window the recordings were compressed with, as a power of two.
 const ZSTD_WINDOW_LOG: u32 = 27;
@@ -21,7 +22,7 @@ const UNPACKED_LIMIT: u64 = 8 << 30;
 /// Original events of a category that are kept to be varied.
 const SAMPLES: usize = 3_000;
 /// Lines of a file of the mixed corpus.
-const MIXED_CHUNK: usize = 2_000;
+const MIXED_CHUNK: u64 = 2_000;
 /// One in so many events of the telemetry goes into the mixed corpus.
 const MIXED_TELEMETRY_STEP: u64 = 4;
 
@@ -81,6 +82,7 @@ pub fn make(data: &Path, out: &Path, sizes: Sizes) -> Result<()> {
     maker.mixed(&sources, &mut manifest)?;
     maker.repeated(&mut manifest)?;
     maker.logons(&mut manifest)?;
+    binary_logs(&sources, &mut manifest)?;
     indicators::write(&out.join("indicators.txt"), sizes.indicators)?;
     File::create(out.join("empty.jsonl"))?;
     fs::create_dir_all(out.join("empty-folder"))?;
@@ -129,25 +131,23 @@ impl Maker<'_> {
 
     /// The Windows recordings as they are, split by category; keeps samples to vary.
     fn recordings(&self, manifest: &mut Manifest) -> Result<BTreeMap<&'static str, Samples>> {
-        let folder = self.out.join("category");
-        fs::create_dir_all(&folder)?;
-        let mut by_category: BTreeMap<&'static str, (Output, Samples)> = BTreeMap::new();
+        let mut by_category: BTreeMap<&'static str, (Windows, Samples)> = BTreeMap::new();
         let mut primer = Output::create(self.out.join("primer.jsonl"))?;
         let mut kinds: BTreeSet<Kind> = BTreeSet::new();
         for (name, file) in [("otrf", "windows_otrf_flat_dev.jsonl"), ("dev", "windows_evtx_dev.jsonl")] {
-            let mut whole = Output::create(self.out.join(format!("{name}.jsonl")))?;
+            let mut whole = Windows::create(self.out, name)?;
             for line in self.lines(file)? {
                 let line = line?;
-                whole.line(&line)?;
                 let event: Value = serde_json::from_str(&line)?;
+                whole.event(&line, &event)?;
                 let kind = windows::kind(&event).unwrap_or_default();
                 let category = windows::category(&kind);
                 if !by_category.contains_key(category) {
-                    let output = Output::create(folder.join(format!("{category}.jsonl")))?;
+                    let output = Windows::create(self.out, &format!("category/{category}"))?;
                     by_category.insert(category, (output, Samples::default()));
                 }
                 if let Some((output, samples)) = by_category.get_mut(category) {
-                    output.line(&line)?;
+                    output.event(&line, &event)?;
                     samples.take(&event);
                 }
                 if kinds.insert(kind) {
@@ -186,25 +186,25 @@ impl Maker<'_> {
         samples.iter().take(500).for_each(|event| command_lines(event, &mut texts));
         let varier = Varier::new(texts);
         let mut unique = Uniqueness::default();
-        let mut output = Output::create(self.out.join(format!("{name}.jsonl")))?;
+        let mut output = Windows::create(self.out, name)?;
         for (number, sample) in (0..count).zip(samples.iter().cycle()) {
             let event = varier.event(sample, number);
             unique.check("", &event).with_context(|| format!("{name}, event {}", number + 1))?;
-            output.line(&serde_json::to_string(&event)?)?;
+            output.event(&serde_json::to_string(&event)?, &event)?;
         }
         output.finish(manifest, name, how)
     }
 
     /// Logs of many products, in files that take turns.
     fn mixed(&self, sources: &Path, manifest: &mut Manifest) -> Result<()> {
-        let mut mixed = Mixed::new(self.out.join("mixed"), self.out.join("mixed-json"))?;
+        let mut mixed = Mixed::new(self.out.join("mixed"), self.out.join("mixed-json.jsonl"))?;
         for (number, line) in (0..).zip(self.lines("windows_otrf_flat_dev.jsonl")?) {
             if number % MIXED_TELEMETRY_STEP == 0 {
-                mixed.line("windows", "jsonl", &line?)?;
+                mixed.line("windows", &line?)?;
             }
         }
         for line in self.lines("windows_evtx_dev.jsonl")? {
-            mixed.line("windows", "jsonl", &line?)?;
+            mixed.line("windows", &line?)?;
         }
         self.cloud(&mut mixed)?;
         for copy in 0..self.sizes.mixed_copies {
@@ -236,7 +236,7 @@ impl Maker<'_> {
                     _ => continue,
                 };
                 let event = serde_json::to_string(&value["event"])?;
-                mixed.line(product, "jsonl", &vary_copy(&event, copy, number))?;
+                mixed.line(product, &vary_copy(&event, copy, number))?;
             }
         }
         Ok(())
@@ -272,6 +272,15 @@ impl Maker<'_> {
         };
         Ok(BufReader::with_capacity(BLOCK, reader).lines().map(|line| Ok(line?)))
     }
+}
+
+/// The binary event logs as they are.
+fn binary_logs(sources: &Path, manifest: &mut Manifest) -> Result<()> {
+    let folder = sources.join("hayabusa-sample-evtx");
+    let once = limits::evtx(&folder, Duration::ZERO)?;
+    let entry = json!({ "path": folder, "events": once.events, "bytes": once.bytes, "how": "as recorded" });
+    manifest.insert("evtx".to_owned(), entry);
+    Ok(())
 }
 
 impl Samples {
@@ -371,11 +380,39 @@ impl Output {
     }
 }
 
+/// A corpus of Windows events, and the same events as the peers are given them.
+struct Windows {
+    recorded: Output,
+    prepared: Output,
+}
+
+impl Windows {
+    fn create(out: &Path, name: &str) -> Result<Self> {
+        let recorded = Output::create(out.join(format!("{name}.jsonl")))?;
+        let prepared = Output::create(out.join(format!("prepared/{name}.jsonl")))?;
+        Ok(Self { recorded, prepared })
+    }
+
+    fn event(&mut self, line: &str, event: &Value) -> Result<()> {
+        self.recorded.line(line)?;
+        self.prepared.line(&serde_json::to_string(&windows::prepared(event))?)
+    }
+
+    fn finish(mut self, manifest: &mut Manifest, name: &str, how: &str) -> Result<()> {
+        self.prepared.file.flush()?;
+        self.recorded.finish(manifest, name, how)?;
+        if let Some(Value::Object(entry)) = manifest.get_mut(name) {
+            entry.insert("prepared".to_owned(), json!(self.prepared.path));
+        }
+        Ok(())
+    }
+}
+
 /// The mixed corpus: a queue of files for each product, numbered so that in the order of names they take turns.
 struct Mixed {
     folder: PathBuf,
-    json_folder: PathBuf,
-    open: BTreeMap<&'static str, (Output, u64, &'static str)>,
+    /// For each product the file being written and its turn.
+    open: BTreeMap<&'static str, (Output, u64)>,
     json: Output,
     files: u64,
     events: u64,
@@ -383,27 +420,26 @@ struct Mixed {
 }
 
 impl Mixed {
-    fn new(folder: PathBuf, json_folder: PathBuf) -> Result<Self> {
-        let json = Output::create(json_folder.join("all.jsonl"))?;
-        Ok(Self { folder, json_folder, open: BTreeMap::new(), json, files: 0, events: 0, bytes: 0 })
+    fn new(folder: PathBuf, json: PathBuf) -> Result<Self> {
+        let json = Output::create(json)?;
+        Ok(Self { folder, open: BTreeMap::new(), json, files: 0, events: 0, bytes: 0 })
     }
 
-    fn line(&mut self, product: &'static str, extension: &'static str, line: &str) -> Result<()> {
-        let full = self.open.get(product).is_none_or(|(output, ..)| output.events >= MIXED_CHUNK as u64);
+    /// A line of JSON.
+    fn line(&mut self, product: &'static str, line: &str) -> Result<()> {
+        let full = self.open.get(product).is_none_or(|(output, _)| output.events >= MIXED_CHUNK);
         if full {
-            let turn = self.open.get(product).map_or(0, |(_, turn, _)| turn + 1);
-            let path = self.folder.join(format!("{turn:04}-{product}.{extension}"));
-            if let Some((mut output, ..)) = self.open.insert(product, (Output::create(path)?, turn, extension)) {
+            let turn = self.open.get(product).map_or(0, |(_, turn)| turn + 1);
+            let path = self.folder.join(format!("{turn:04}-{product}.jsonl"));
+            if let Some((mut output, _)) = self.open.insert(product, (Output::create(path)?, turn)) {
                 output.file.flush()?;
             }
             self.files += 1;
         }
-        if let Some((output, ..)) = self.open.get_mut(product) {
+        if let Some((output, _)) = self.open.get_mut(product) {
             output.line(line)?;
         }
-        if extension == "jsonl" {
-            self.json.line(line)?;
-        }
+        self.json.line(line)?;
         self.events += 1;
         self.bytes += line.len() as u64 + 1;
         Ok(())
@@ -443,7 +479,7 @@ impl Mixed {
     }
 
     fn finish(self, manifest: &mut Manifest) -> Result<()> {
-        for (mut output, ..) in self.open.into_values() {
+        for (mut output, _) in self.open.into_values() {
             output.file.flush()?;
         }
         let how = "recorded and varied, many products";
@@ -451,7 +487,6 @@ impl Mixed {
             "path": self.folder, "events": self.events, "bytes": self.bytes, "files": self.files, "how": how,
         });
         manifest.insert("mixed".to_owned(), entry);
-        debug_assert!(self.json.path.starts_with(&self.json_folder));
         self.json.finish(manifest, "mixed-json", "the JSON lines of mixed")
     }
 }

@@ -1,6 +1,6 @@
 //! What kind of Windows event a line holds, nested as `evtx_dump` writes it or flat.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Channel in small letters and event number.
 pub type Kind = (String, u64);
@@ -48,6 +48,53 @@ pub fn category((channel, id): &Kind) -> &'static str {
     }
 }
 
+/// The event as the peers are given it: flat, and labelled with its log source, which spares them the routing.
+///
+/// `category` is `none` for events that no category of Sigma covers, because an absent label would let every rule through.
+pub fn prepared(event: &Value) -> Value {
+    let kind = kind(event).unwrap_or_default();
+    let category = match category(&kind) {
+        "security" | "other" | "sysmon_other" => "none",
+        "registry_add_delete" => "registry_event",
+        "ps_classic" => "ps_classic_start",
+        category => category,
+    };
+    let service = match kind.0.as_str() {
+        SYSMON => "sysmon",
+        POWERSHELL => "powershell",
+        "windows powershell" => "powershell-classic",
+        "" => "none",
+        channel => channel,
+    };
+    let mut flat = Map::new();
+    match event.get("Event") {
+        None => flat.extend(event.as_object().cloned().unwrap_or_default()),
+        Some(nested) => {
+            for part in ["System", "EventData", "UserData"] {
+                flatten(nested.get(part), &mut flat);
+            }
+        }
+    }
+    let labels = [("product", "windows"), ("category", category), ("service", service)];
+    flat.extend(labels.map(|(name, label)| (name.to_owned(), label.into())));
+    Value::Object(flat)
+}
+
+/// Members of `part`, those of `#attributes` included, without what is already there.
+fn flatten(part: Option<&Value>, flat: &mut Map<String, Value>) {
+    let Some(members) = part.and_then(Value::as_object) else { return };
+    for (name, value) in members {
+        let attributes = value.get("#attributes").and_then(Value::as_object);
+        let text = value.get("#text").or(if attributes.is_none() { Some(value) } else { None });
+        if let Some(text) = text {
+            flat.entry(name.clone()).or_insert_with(|| text.clone());
+        }
+        for (attribute, value) in attributes.into_iter().flatten() {
+            flat.entry(format!("{name}_{attribute}")).or_insert_with(|| value.clone());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -61,5 +108,21 @@ mod tests {
         assert_eq!(kind(&flat), kind(&nested));
         assert_eq!(category(&kind(&flat).unwrap()), "process_creation");
         assert_eq!(kind(&json!({"Channel": "Security"})), None);
+    }
+
+    #[test]
+    fn peers_get_flat_labelled_events() {
+        let nested = json!({"Event": {
+            "System": {"Provider": {"#attributes": {"Name": "P"}}, "EventID": 4688, "Channel": "Security"},
+            "EventData": {"NewProcessName": "a.exe"},
+        }});
+        let expected = json!({
+            "Provider_Name": "P", "EventID": 4688, "Channel": "Security", "NewProcessName": "a.exe",
+            "product": "windows", "category": "process_creation", "service": "security",
+        });
+        assert_eq!(prepared(&nested), expected);
+        let flat = json!({"Channel": "System", "EventID": 7045});
+        assert_eq!(prepared(&flat)["category"], "none");
+        assert_eq!(prepared(&flat)["service"], "system");
     }
 }

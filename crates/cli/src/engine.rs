@@ -286,6 +286,8 @@ pub struct ExplainJob {
     pub position: Option<u64>,
     /// At most so many events.
     pub limit: usize,
+    /// The language of the explanation.
+    pub lang: khien_base::lang::Lang,
 }
 
 /// Why a rule matched an event or did not.

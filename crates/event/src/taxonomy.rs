@@ -69,9 +69,9 @@ macro_rules! files {
 
 /// The files of the embedded table, in the order in which shapes and kinds are tried.
 const FILES: &[(&str, &str)] = files! {
+    "linux.toml"
     "windows.toml"
     "windows_ecs.toml"
-    "linux.toml"
     "hosts.toml"
     "auditd.toml"
     "network.toml"
@@ -227,7 +227,10 @@ impl Taxonomy {
     /// mean "any of them".
     pub fn sources<'a>(&'a self, kind: KindId, field: &'a str) -> Vec<Cow<'a, str>> {
         let name = self.names.canonical(field);
-        let mapped = self.kinds.get(usize::from(kind.0)).and_then(|k| k.fields.get(name.as_ref()));
+        let mapped = self.kinds.get(usize::from(kind.0)).and_then(|k| {
+            let name = name.as_ref();
+            k.fields.get(name).or_else(|| k.shared.get(name))
+        });
         match mapped {
             Some(names) => names.iter().map(|n| Cow::Borrowed(n.as_str())).collect(),
             None => vec![name],

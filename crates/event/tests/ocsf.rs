@@ -73,7 +73,6 @@ fn judge(python: &str, lines: &str) {
     let output = child.wait_with_output().expect("the judge ends");
     writer.join().expect("no panic").expect("the judge reads all");
     let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
     assert!(output.status.success(), "{said}");
 }
 

@@ -169,6 +169,7 @@ fn explain<E: Engine>(
         logsource: detect.logsource.clone(),
         position: detect.position,
         limit: EXPLAINED,
+        lang: console.text.0,
     };
     let explanations = engine.explain(&loaded.rules, &job)?;
     let as_json = matches!(detect.output, Some(Output::Ndjson | Output::Ocsf));

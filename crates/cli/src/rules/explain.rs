@@ -47,6 +47,7 @@ pub fn command<E: Engine>(engine: &E, explain: &Explain, console: &mut Console<'
         logsource: explain.logsource.clone(),
         position: explain.position,
         limit: EVENTS,
+        lang: console.text.0,
     };
     let explanations = engine.explain(&loaded.rules, &job)?;
     show(rule, &explanations, as_json, console)

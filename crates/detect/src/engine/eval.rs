@@ -123,9 +123,9 @@ impl Evaluation<'_> {
             });
         }
         let text = match check {
-            Check::Text { case: Case::Fold, .. } | Check::Glob { case: Case::Fold, .. } => {
-                self.values.folded(value, self.source)
-            }
+            Check::Text { case: Case::Fold, .. }
+            | Check::Contains { case: Case::Fold, .. }
+            | Check::Glob { case: Case::Fold, .. } => self.values.folded(value, self.source),
             _ => self.values.text(value, self.source),
         };
         text.is_some_and(|t| text_check_holds(check, Texts { plain: t, folded: t }))
@@ -217,9 +217,10 @@ pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
                 Shape::EndsWith => text.ends_with(literal),
             }
         }
+        Check::Contains { needle, case } => needle.is_in(texts.of(*case)),
         Check::Glob { tokens, case } => glob_holds(tokens, texts.of(*case)),
         Check::Regex(regex) => regex.holds(texts.plain, texts.folded),
-        Check::Cidr(net) => address(texts.plain).is_some_and(|a| net.contains(&a)),
+        Check::Cidr(net) => address(texts.plain).is_some_and(|a| net.contains(&a) || net.contains(&a.to_canonical())),
         Check::Number(compare, wanted) => as_number(texts.plain).is_some_and(|have| compares(have, *compare, *wanted)),
         Check::Bool(wanted) => texts.plain.eq_ignore_ascii_case(if *wanted { b"true" } else { b"false" }),
         Check::TimePart(part, wanted) => time_part(texts.plain, *part) == Some(*wanted),

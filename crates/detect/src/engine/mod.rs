@@ -15,6 +15,7 @@ mod cache;
 mod eval;
 mod filter;
 mod keywords;
+mod literals;
 mod nibbles;
 mod plan;
 mod report;
@@ -31,7 +32,7 @@ use hashbrown::HashMap;
 use khien_event::decode::{Decode, Decoded, Malformed};
 use khien_event::fields::{Field, Fields, Kind, ShapeId};
 use khien_event::names::{FieldId, Names};
-use khien_event::taxonomy::{KindId, Taxonomy};
+use khien_event::taxonomy::{KindId, LogSource, Taxonomy};
 
 use crate::finding::{Finding, Head, Source as FoundBy};
 use crate::rule::{Expr, Rule};
@@ -46,6 +47,7 @@ pub struct Detector {
     heads: Vec<Head>,
     bodies: Vec<Body>,
     names: Arc<Names>,
+    log_source: Option<LogSource>,
     taxonomy: &'static Taxonomy,
 }
 
@@ -59,13 +61,24 @@ impl Detector {
     /// Makes `rules` ready. Their order has no influence on findings: they are sorted by id and origin.
     ///
     /// `fields` are further fields that the caller wants by name (group-by fields of correlations).
-    pub fn new(mut rules: Vec<Rule>, fields: &[String], taxonomy: &'static Taxonomy) -> Self {
+    pub fn new(rules: Vec<Rule>, fields: &[String], taxonomy: &'static Taxonomy) -> Self {
+        Self::with_log_source(rules, fields, None, taxonomy)
+    }
+
+    /// The same for events of which the user says the log source; what the taxonomy thinks of them then only maps their
+    /// fields.
+    pub fn with_log_source(
+        mut rules: Vec<Rule>,
+        fields: &[String],
+        log_source: Option<LogSource>,
+        taxonomy: &'static Taxonomy,
+    ) -> Self {
         rules.sort_by(|a, b| (&a.id, &a.origin.file, a.origin.line).cmp(&(&b.id, &b.origin.file, b.origin.line)));
         let mut names = Names::new();
         name_fields(&rules, fields, taxonomy, &mut names);
         let bodies = bodies(&rules);
         let heads = rules.iter().map(head).collect();
-        Self { rules, heads, bodies, names: Arc::new(names), taxonomy }
+        Self { rules, heads, bodies, names: Arc::new(names), log_source, taxonomy }
     }
 
     /// The rules in the order in which findings of one event are reported.
@@ -76,6 +89,21 @@ impl Detector {
     /// What findings of the rule at `index` say about it.
     pub fn head(&self, index: usize) -> &Head {
         &self.heads[index]
+    }
+
+    /// Whether a rule with this log source is written for events of `kind`.
+    pub fn applies(&self, kind: KindId, source: &LogSource) -> bool {
+        match &self.log_source {
+            Some(said) => said.satisfies(source),
+            None => self.taxonomy.applies(kind, source),
+        }
+    }
+
+    /// The texts of what rules call `field` in an event of `kind`.
+    pub fn texts(&self, fields: &Fields, raw: &[u8], kind: KindId, field: &str) -> Vec<String> {
+        let ids: Vec<FieldId> = self.taxonomy.sources(kind, field).iter().map(|name| self.names.get(name)).collect();
+        let named = |f: &&Field| f.name != FieldId::OTHER && ids.contains(&f.name);
+        fields.list().iter().filter(named).filter_map(|f| text_of(fields, raw, f)).collect()
     }
 
     /// The field names that decoders must hand out.
@@ -176,6 +204,9 @@ pub struct Counts {
     pub held: u64,
 }
 
+/// Takes findings: the index of the rule in [`Detector::rules`], the finding, and the fields of its event.
+pub type Found<'a> = dyn FnMut(usize, &Finding<'_>, &Fields) + 'a;
+
 /// Most entries of the routing memo; hostile discriminators empty it, which costs time only.
 const MEMO: usize = 8_192;
 
@@ -212,7 +243,7 @@ impl Worker {
         decoder: &mut dyn Decode,
         record: &[u8],
         position: u64,
-        found: &mut dyn FnMut(usize, &Finding<'_>),
+        found: &mut Found<'_>,
     ) -> Result<Decoded, Malformed> {
         self.fields.clear();
         let decoded = decoder.decode(record, &mut self.fields)?;
@@ -227,7 +258,12 @@ impl Worker {
         &self.fields
     }
 
-    fn detect(&mut self, raw: &[u8], position: u64, found: &mut dyn FnMut(usize, &Finding<'_>)) {
+    /// The time of the event handled last, in nanoseconds since 1970, if it says one.
+    pub fn time_ns(&self, raw: &[u8]) -> Option<i64> {
+        event_time(&self.fields, raw, &self.times[usize::from(self.fields.shape.0)])
+    }
+
+    fn detect(&mut self, raw: &[u8], position: u64, found: &mut Found<'_>) {
         self.counts.events += 1;
         let index = self.route(raw);
         let Some(route) = self.routes.get_mut(index) else {
@@ -242,7 +278,7 @@ impl Worker {
     }
 
     /// Evaluates the candidates and reports those that hold.
-    fn evaluate(&mut self, index: usize, raw: &[u8], position: u64, found: &mut dyn FnMut(usize, &Finding<'_>)) {
+    fn evaluate(&mut self, index: usize, raw: &[u8], position: u64, found: &mut Found<'_>) {
         let Self { detector, routes, fields, search: Search { values, candidates, .. }, texts, report, counts, .. } =
             self;
         let route = &routes[index];
@@ -274,7 +310,7 @@ impl Worker {
                 kind: route.kind,
                 evidence: &[],
             };
-            found(rule as usize, &finding);
+            found(rule as usize, &finding, fields);
         }
     }
 

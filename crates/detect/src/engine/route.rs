@@ -5,6 +5,7 @@ use khien_event::fields::{Encoding, Field, Kind, ShapeId};
 use khien_event::json::unescape_into;
 use khien_event::names::FieldId;
 use khien_event::taxonomy::{KindId, LogSource};
+use memchr::memmem;
 
 use super::cache::{Record, ValueCache};
 use super::eval::{Texts, text_check_holds};
@@ -55,7 +56,7 @@ impl KindPlan {
         for (index, body) in bodies.iter().enumerate() {
             let rule = &detector.rules[body.rules[0] as usize];
             let source = &rule.logsource;
-            if !*applies.entry(source).or_insert_with(|| detector.taxonomy.applies(kind, source)) {
+            if !*applies.entry(source).or_insert_with(|| detector.applies(kind, source)) {
                 continue;
             }
             plan.bodies.push(index as u32);
@@ -263,6 +264,10 @@ impl Route {
                 self.look(slot, field, source, search, learning);
             }
         }
+        let beyond = source.fields.encoding == Encoding::Plain || source.fields.beyond_ascii;
+        if beyond {
+            search.found.extend_from_slice(&self.everywhere.beyond_ascii);
+        }
         if self.everywhere.reads_values() {
             self.look_everywhere(source, search);
         }
@@ -283,6 +288,9 @@ impl Route {
         let index = usize::from(slot);
         let filter = &self.filters[index];
         search.found.extend_from_slice(&filter.present);
+        if !filter.beyond_ascii.is_empty() && may_be_beyond_ascii(field, source) {
+            search.found.extend_from_slice(&filter.beyond_ascii);
+        }
         if !filter.reads_values() && !learning {
             return;
         }
@@ -315,7 +323,7 @@ impl Route {
 
     /// Whether enough was learned since the signs were chosen.
     pub(super) fn wants_relearning(&self) -> bool {
-        matches!(self.events, 64 | 512 | 4_096 | 65_536) && !self.bodies.is_empty()
+        matches!(self.events, 256 | 4_096 | LEARNED) && !self.bodies.is_empty()
     }
 
     /// Chooses the signs again.
@@ -425,25 +433,30 @@ impl Lowering for Builder<'_> {
     }
 }
 
+/// Whether a value may hold a character beyond ASCII.
+fn may_be_beyond_ascii(field: &Field, source: Source<'_>) -> bool {
+    if source.fields.encoding == Encoding::Json && !source.fields.beyond_ascii {
+        return false;
+    }
+    let bytes = source.fields.bytes(source.raw, field);
+    !bytes.is_ascii() || (field.kind == Kind::Escaped && memmem::find(bytes, b"\\u").is_some())
+}
+
 /// The bytes of a field in the spelling that signs are written in; `None` when it has no text.
 fn searchable<'a>(field: &Field, source: Source<'a>, spelling: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    let bytes = source.fields.bytes(source.raw, field);
-    match field.kind {
-        Kind::Null | Kind::Object | Kind::EmptyArray => return None,
-        Kind::Escaped if source.fields.odd_escapes && bytes.contains(&b'\\') => {
-            respell(bytes, spelling);
-            return Some(spelling);
-        }
-        Kind::Escaped | Kind::Text | Kind::Number | Kind::True | Kind::False => {}
+    if matches!(field.kind, Kind::Null | Kind::Object | Kind::EmptyArray) {
+        return None;
     }
-    match odd_integer(bytes) {
-        Some(digits) => {
-            spelling.clear();
-            spelling.extend_from_slice(digits.as_bytes());
-            Some(spelling)
-        }
-        None => Some(bytes),
+    let own = source.fields.bytes(source.raw, field);
+    let respelled = source.fields.odd_escapes && field.kind == Kind::Escaped && own.contains(&b'\\');
+    if respelled {
+        respell(own, spelling);
     }
+    if let Some(digits) = odd_integer(if respelled { spelling } else { own }) {
+        *spelling = digits.into_bytes();
+        return Some(spelling);
+    }
+    Some(if respelled { spelling } else { own })
 }
 
 /// The digits of a text that is an integer but not written the usual way (`+5`, `5.0`, `05`, `5e0`).
@@ -482,7 +495,10 @@ struct Lesson {
     grams: Vec<u16>,
 }
 
-const GRAM_COUNTERS: u32 = 12;
+const GRAM_COUNTERS: u32 = 14;
+
+/// Events after which nothing more is learned.
+const LEARNED: u64 = 65_536;
 
 /// Longest part of a value that is learned from.
 const LESSON_BYTES: usize = 1_024;
@@ -494,7 +510,7 @@ impl Lessons {
 
     /// Whether to learn from event number `event`: the first ones, then fewer and fewer.
     fn wants(&self, event: u64) -> bool {
-        event <= 128 || (event <= 4_096 && event % 16 == 0) || (event <= 65_536 && event % 256 == 0)
+        event <= 128 || (event <= 4_096 && event.is_multiple_of(16)) || (event <= LEARNED && event.is_multiple_of(256))
     }
 
     fn learn(&mut self, slot: Slot, value: &[u8]) {
@@ -529,6 +545,7 @@ impl Frequencies for Lessons {
             Place::Start | Place::End => 0.5,
             Place::Inside => 1.0,
             Place::Present => return 50.0,
+            Place::BeyondAscii => return 1.0,
         };
         let prior = base / (1.0 + sign.bytes.len() as f32);
         let rarest = sign.bytes.windows(GRAM).filter_map(|w| w.first_chunk()).map(|w| {

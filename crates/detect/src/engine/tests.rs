@@ -20,7 +20,7 @@ fn fast(rules: Vec<Rule>, records: &[Vec<u8>]) -> Vec<(String, u64)> {
     let mut decoder = JsonDecoder::new(detector.names().clone(), taxonomy, Emit::Named);
     let mut found = Vec::new();
     for (i, record) in records.iter().enumerate() {
-        let each = &mut |_: usize, f: &Finding<'_>| {
+        let each = &mut |_: usize, f: &Finding<'_>, _: &Fields| {
             for matched in f.matched {
                 serde_json::from_str::<serde::de::IgnoredAny>(matched.json).expect("matched values are JSON");
             }

@@ -78,6 +78,31 @@ impl Placeholders {
     }
 }
 
+/// Reads a table of placeholders: a YAML (or JSON) mapping from names, with or without their percent signs, to a value or
+/// a list of values.
+///
+/// # Errors
+/// What is wrong with the text, in words.
+pub fn placeholder_table(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
+    use yaml_serde::Value;
+    let scalar = |value: &Value| match value {
+        Value::String(s) => Some(s.clone()),
+        Value::Number(n) => Some(n.to_string()),
+        Value::Bool(b) => Some(b.to_string()),
+        _ => None,
+    };
+    let table: BTreeMap<String, Value> = yaml_serde::from_str(text).map_err(|e| e.to_string())?;
+    let values = |(name, value): (String, Value)| {
+        let list = match &value {
+            Value::Sequence(list) => list.iter().map(scalar).collect::<Option<Vec<_>>>(),
+            one => scalar(one).map(|v| vec![v]),
+        };
+        let list = list.ok_or_else(|| format!("placeholder {name:?} needs a value or a list of values"))?;
+        Ok((name.trim_matches('%').to_owned(), list))
+    };
+    table.into_iter().map(values).collect()
+}
+
 /// Everything that was loaded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RuleSet {
@@ -339,7 +364,9 @@ impl Loader {
 
     fn filter(&mut self, subject: &Subject<'_>, sigma: rsigma_parser::FilterRule) {
         match detection::expression(&sigma.detection, &self.placeholders) {
-            Ok((condition, _)) => self.filters.push(filter::Filter::new(sigma, condition, origin(subject))),
+            Ok((condition, _)) => {
+                self.filters.push(filter::Filter::new(sigma, condition, origin(subject)));
+            }
             Err(fault) => self.fault(subject, &fault),
         }
     }

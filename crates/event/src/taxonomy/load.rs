@@ -1,6 +1,7 @@
 //! From the files of the table to the table.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use thiserror::Error;
@@ -66,7 +67,10 @@ pub(super) struct Kind {
     pub(super) name: String,
     pub(super) when: Vec<Condition>,
     pub(super) sources: Vec<LogSource>,
+    /// The fields in which the kind differs from its group.
     pub(super) fields: FieldMap,
+    /// Those of the group.
+    pub(super) shared: Arc<FieldMap>,
 }
 
 /// What is said about one discriminator: one of the tests must hold.
@@ -205,6 +209,7 @@ fn add_kinds(taxonomy: &mut Taxonomy, group: &Group, variant: Option<&str>) -> R
             return Err(content(&variant.name, "names an unknown kind", unknown));
         }
     }
+    let shared = Arc::new(shared_fields(&taxonomy.names, group, variant));
     let mut ids = Vec::with_capacity(group.kinds.len());
     for kind in &group.kinds {
         let id =
@@ -214,7 +219,8 @@ fn add_kinds(taxonomy: &mut Taxonomy, group: &Group, variant: Option<&str>) -> R
             name: kind.name.clone(),
             when: kind.when.iter().map(condition).collect(),
             sources: kind.sources.clone(),
-            fields: field_map(&taxonomy.names, group, kind, variant),
+            fields: own_fields(&taxonomy.names, group, kind, variant),
+            shared: Arc::clone(&shared),
         });
     }
     Ok(ids)
@@ -228,29 +234,51 @@ fn condition((field, values): (&String, &OneOrMany)) -> Condition {
     Condition { field: field.clone(), tests }
 }
 
-/// The field names of a kind: its own, else the group's, and beside them those of the variant.
-fn field_map(names: &NameTable, group: &Group, kind: &file::Kind, variant: Option<&file::Variant>) -> FieldMap {
+/// The field names that all kinds of a group share in one variant.
+fn shared_fields(names: &NameTable, group: &Group, variant: Option<&file::Variant>) -> FieldMap {
     let mut map = FieldMap::default();
-    for (field, list) in group.fields.iter().chain(&kind.fields) {
-        map.insert(names.canonical(field).into_owned(), list.clone());
-    }
-    let empty = file::FieldLists::new();
-    let (general, special) = match variant {
-        Some(v) => (&v.fields, v.kinds.get(&kind.name).unwrap_or(&empty)),
-        None => (&empty, &empty),
-    };
-    let general = general.iter().filter(|(f, _)| !special.contains_key(*f));
-    for (field, list) in general.chain(special) {
-        let name = names.canonical(field).into_owned();
-        let own = map.entry(name.clone()).or_insert_with(|| vec![name]);
-        own.extend(list.iter().cloned());
-    }
-    for list in map.values_mut() {
-        for name in list.iter_mut() {
-            *name = names.canonical(name).into_owned();
-        }
+    insert(&mut map, names, &group.fields);
+    if let Some(variant) = variant {
+        extend(&mut map, names, &variant.fields);
     }
     map
+}
+
+/// The field names in which a kind differs from its group: its own instead of the group's, and beside them those of the
+/// variant, the ones for this kind instead of the general ones.
+fn own_fields(names: &NameTable, group: &Group, kind: &file::Kind, variant: Option<&file::Variant>) -> FieldMap {
+    let special = variant.and_then(|v| v.kinds.get(&kind.name));
+    let differs = |field: &String| kind.fields.contains_key(field) || special.is_some_and(|s| s.contains_key(field));
+    let only = |lists: &file::FieldLists| -> file::FieldLists {
+        let different = lists.iter().filter(|(field, _)| differs(field));
+        different.map(|(f, l)| (f.clone(), l.clone())).collect()
+    };
+    let mut map = FieldMap::default();
+    insert(&mut map, names, &only(&group.fields));
+    insert(&mut map, names, &kind.fields);
+    if let Some(variant) = variant {
+        let mut beside = only(&variant.fields);
+        beside.extend(special.cloned().unwrap_or_default());
+        extend(&mut map, names, &beside);
+    }
+    map
+}
+
+/// Puts canonical `lists` into `map`, in place of what stands there.
+fn insert(map: &mut FieldMap, names: &NameTable, lists: &file::FieldLists) {
+    for (field, list) in lists {
+        let list = list.iter().map(|n| names.canonical(n).into_owned()).collect();
+        map.insert(names.canonical(field).into_owned(), list);
+    }
+}
+
+/// Adds canonical `lists` to `map`, beside what stands there or the field itself.
+fn extend(map: &mut FieldMap, names: &NameTable, lists: &file::FieldLists) {
+    for (field, list) in lists {
+        let field = names.canonical(field).into_owned();
+        let own = map.entry(field.clone()).or_insert_with(|| vec![field]);
+        own.extend(list.iter().map(|n| names.canonical(n).into_owned()));
+    }
 }
 
 fn add_shape(

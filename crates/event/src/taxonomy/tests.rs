@@ -159,3 +159,57 @@ fn ecs_names_are_asked_beside_the_event_s_own() {
     assert_eq!(table().sources(access, "SourceImage"), ["SourceImage", "process.executable"]);
     assert_eq!(table().sources(access, "GrantedAccess"), ["GrantedAccess"]);
 }
+
+#[test]
+fn other_shapes_and_kinds() {
+    // Names in the record, discriminators, shape, kind.
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: &[Case<'_>] = &[
+        (&["event_type", "flow_id"], &[("event_type", "dns")], "suricata", "suricata.dns"),
+        (&["ts", "uid", "id.orig_h"], &[("_path", "smb_files")], "zeek", "zeek.smb_files"),
+        (&["ts", "id_orig_h"], &[("rejected", "false")], "zeek", "zeek.dns.unnamed"),
+        (&["eventName", "eventSource", "awsRegion"], &[], "cloudtrail", "aws.cloudtrail"),
+        (&["operationName", "category", "properties"], &[("category", "SignInLogs")], "azure", "azure.signinlogs"),
+        (
+            &["OperationNameValue", "CategoryValue"],
+            &[("CategoryValue", "Administrative")],
+            "azure",
+            "azure.activitylogs",
+        ),
+        (&["MESSAGE", "__CURSOR"], &[("SYSLOG_IDENTIFIER", "sudo")], "journald", "linux.sudo"),
+        (&["auditID", "verb"], &[], "kubernetes", "kubernetes.audit"),
+        (
+            &["event.category", "host.os.type"],
+            &[("event.category", "process"), ("event.action", "start"), ("host.os.type", "macos")],
+            "ecs",
+            "macos.ecs.process_creation",
+        ),
+        (
+            &["Channel", "EventID"],
+            &[("Channel", "Linux-Sysmon/Operational"), ("EventID", "11")],
+            "windows",
+            "linux.sysmon.file_event",
+        ),
+    ];
+    for (names, values, shape, want) in cases {
+        let marks = names.iter().fold(0, |m, n| m | table().mark(&[n]));
+        assert_eq!(table().shape_name(table().shape_of(marks)), *shape);
+        assert_eq!(table().kind_name(kind(shape, values)), *want);
+    }
+}
+
+#[test]
+fn programs_are_services() {
+    let program =
+        |p: &str, facility: &str| table().kind_name(kind("syslog", &[("program", p), ("facility", facility)]));
+    assert_eq!(program("sshd-session", "auth"), "linux.sshd");
+    assert_eq!(program("CRON", "cron"), "linux.cron");
+    assert_eq!(program("unheard-of", "authpriv"), "linux.auth.facility");
+    assert_eq!(program("unheard-of", "daemon"), "linux.syslog");
+    assert_eq!(program("%BGP-5-ADJCHANGE", "local7"), "cisco.bgp");
+}
+
+#[test]
+fn lines_of_text_are_unknown() {
+    assert_eq!(kind("text", &[]), KindId(0));
+}

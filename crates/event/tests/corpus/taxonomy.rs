@@ -128,7 +128,7 @@ fn every_log_source_of_sigmahq_is_served_or_explained() {
     let Some(rules) = rules() else {
         return;
     };
-    let explained = include_str!("../../../docs/logsources.md");
+    let explained = include_str!("../../../../docs/logsources.md");
     let table = Taxonomy::embedded();
     let mut counts: BTreeMap<LogSource, u32> = BTreeMap::new();
     for (_, source) in rules {

@@ -1,0 +1,118 @@
+//! The engine behind the commands: where `khien-event` and `khien-detect` meet the command line.
+//!
+//! One thread reads and frames, workers decode and match, and the calling thread takes their results in the order of
+//! the input, so that findings never depend on the number of threads. A fixed number of tasks is under way at once.
+
+mod explain;
+mod load;
+mod pipeline;
+mod read;
+mod work;
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use khien_detect::correlate::{Correlation, Correlator, Limits};
+use khien_detect::engine::Detector;
+use khien_detect::indicators::IndicatorSet;
+use khien_detect::pack;
+use khien_detect::rule::Rule;
+use khien_detect::rule::load::RuleSet;
+use khien_event::input;
+use khien_event::taxonomy::{LogSource, Taxonomy};
+
+use crate::engine::{Engine, ExplainJob, Explanation, Job, LoadRequest, Loaded, NewRender, RuleRow, Sink, Stats};
+
+/// The engine that is linked into this binary.
+#[derive(Clone, Copy, Debug)]
+pub struct Linked;
+
+impl Engine for Linked {
+    type Rules = RuleSet;
+
+    fn load(&self, request: &LoadRequest) -> anyhow::Result<Loaded<RuleSet>> {
+        load::rules(request)
+    }
+
+    fn list(&self, rules: &RuleSet) -> Vec<RuleRow> {
+        rules.rules.iter().map(RuleRow::from).chain(rules.correlations.iter().map(correlation_row)).collect()
+    }
+
+    fn rule<'a>(&self, rules: &'a RuleSet, id: &str) -> Option<&'a Rule> {
+        rules.rules.iter().find(|rule| rule.id == id)
+    }
+
+    fn save_pack(&self, rules: &RuleSet, path: &Path) -> anyhow::Result<()> {
+        let name = || path.display().to_string();
+        let mut file = BufWriter::new(File::create(path).with_context(name)?);
+        pack::write(rules, &mut file).with_context(name)?;
+        file.flush().with_context(name)
+    }
+
+    fn detect(&self, rules: RuleSet, job: &Job, output: &dyn NewRender, sink: &mut dyn Sink) -> anyhow::Result<Stats> {
+        let indicators = indicators(job)?;
+        let (detector, correlator) = compile(rules, job);
+        let shared = work::Shared {
+            detector,
+            correlator: correlator.map(Arc::new),
+            level: job.level,
+            samples: job.malformed_reported,
+            indicators: indicators.map(Arc::new),
+        };
+        pipeline::run(shared, job, output, sink)
+    }
+
+    fn explain(&self, rules: &RuleSet, job: &ExplainJob) -> anyhow::Result<Vec<Explanation>> {
+        explain::events(rules, job)
+    }
+}
+
+/// Rules and correlations made ready.
+fn compile(rules: RuleSet, job: &Job) -> (Arc<Detector>, Option<Correlator>) {
+    let fields: Vec<String> = rules.correlations.iter().flat_map(fields_of).collect();
+    let detector = Detector::with_log_source(rules.rules, &fields, job.logsource.clone(), Taxonomy::embedded());
+    let correlator = (!rules.correlations.is_empty())
+        .then(|| Correlator::new(rules.correlations, detector.rules(), Limits::default()).0);
+    (Arc::new(detector), correlator)
+}
+
+/// The fields of events that a correlation may ask for.
+fn fields_of(correlation: &Correlation) -> Vec<String> {
+    let aliases = correlation.aliases.iter().flat_map(|alias| alias.fields.iter().map(|(_, field)| field.clone()));
+    correlation.group_by.iter().cloned().chain(correlation.fields.iter().cloned()).chain(aliases).collect()
+}
+
+/// The indicators of all lists; lines that cannot be used do not stop the rest.
+fn indicators(job: &Job) -> anyhow::Result<Option<IndicatorSet>> {
+    let mut set = IndicatorSet::new();
+    for path in &job.indicators {
+        let name = path.display().to_string();
+        let file = File::open(path).with_context(|| name.clone())?;
+        let reader = input::open(file, 1 << 40).with_context(|| name.clone())?;
+        let report = set.load(&name, reader).with_context(|| name.clone())?;
+        if report.added == 0 && report.duplicates == 0 {
+            let reason =
+                report.problems.first().map_or("it is empty".to_owned(), |p| format!("line {}: {}", p.line, p.reason));
+            anyhow::bail!("{name}: {reason}");
+        }
+    }
+    Ok((!job.indicators.is_empty()).then_some(set))
+}
+
+fn correlation_row(correlation: &Correlation) -> RuleRow {
+    RuleRow {
+        id: correlation.id.clone(),
+        title: correlation.title.clone(),
+        level: correlation.level,
+        status: correlation.status.clone(),
+        kind: "correlation",
+        logsource: LogSource::default(),
+        tags: correlation.tags.clone(),
+        author: correlation.author.clone(),
+        file: correlation.origin.file.clone(),
+        line: correlation.origin.line,
+    }
+}

@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+import time
+import traceback
 from pathlib import Path
 
 from harness import prepare, report, sections
@@ -32,10 +34,15 @@ def main():
     results = report.Results(setting)
     for name in options.only or sections.ALL:
         print(f"bench: {name}", file=sys.stderr, flush=True)
+        started = time.monotonic()
         try:
             sections.ALL[name](setting, results)
         except Failed as problem:
             results.failed(name, str(problem))
+        except Exception as problem:  # One broken section must not cost the figures of the others.
+            traceback.print_exc()
+            results.failed(name, repr(problem))
+        print(f"bench: {name} took {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     page = report.page(setting, results)
     print(page)
     if options.write:

@@ -17,7 +17,7 @@ def block(setting):
         ("khien", f"{_first_line([setting.khien, '--version'])}, {_commit()}"),
         ("rsigma", _peer(setting, "rsigma", ["--version"])),
         ("tenzir", _peer(setting, "tenzir", None)),
-        ("load when started", f"{setting.busy:.1f} processors busy"),
+        ("busy with other work at the start", f"{setting.busy:.1f} processors"),
         ("run", f"{'quick' if setting.quick else 'full'}, at least {setting.seconds:g} CPU seconds a figure"),
     ]
     return "\n".join(["| | |", "| --- | --- |"] + [f"| {name} | {value} |" for name, value in rows])

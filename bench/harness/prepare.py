@@ -53,7 +53,7 @@ class Setting:
         """The pack of a rule set; made on first use and again when the program is newer."""
         pack = self.corpora / "rules" / f"{name}.pack"
         if not pack.exists() or pack.stat().st_mtime < self.khien.stat().st_mtime:
-            _call([self.khien, "rules", "import", self.rules(name), "--output", pack], codes=(0, 1))
+            _call([self.khien, "--lang", "en", "rules", "import", self.rules(name), "--output", pack], codes=(0, 1))
         return pack
 
 

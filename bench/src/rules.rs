@@ -127,7 +127,9 @@ fn read(sigma: &Path, folders: &[&str]) -> Result<Vec<RuleFile>> {
 
 fn read_rule(sigma: &Path, path: &Path) -> Result<RuleFile> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let id = text.lines().find_map(|line| line.strip_prefix("id:")).unwrap_or_default().trim().to_owned();
+    // A comment may follow the id.
+    let id = text.lines().find_map(|line| line.strip_prefix("id:")?.split_whitespace().next()).unwrap_or_default();
+    let id = id.trim_matches(['\'', '"']).to_owned();
     let below: PathBuf = path.strip_prefix(sigma)?.into();
     Ok(RuleFile { path: below.to_string_lossy().into_owned(), text, id })
 }

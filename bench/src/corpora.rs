@@ -213,7 +213,7 @@ impl Maker<'_> {
             if copy < 3 {
                 mixed.folder(&sources.join("zeek"), copy, &|_| Some("zeek"))?;
             }
-            mixed.folder(&sources.join("other"), copy, &|name| name.ends_with(".log").then_some("auditd"))?;
+            mixed.folder(&sources.join("other"), copy, &|_| Some("auditd"))?;
         }
         mixed.finish(manifest)
     }

@@ -208,6 +208,9 @@ mod tests {
     #[test]
     fn durations_have_their_unit() {
         let shown = |seconds: i64| duration(seconds * 1_000_000_000, Text(Lang::En));
-        assert_eq!([shown(30), shown(90), shown(120), shown(7_200), shown(86_400)], ["30 s", "90 s", "2 min", "2 h", "1 d"]);
+        assert_eq!(
+            [shown(30), shown(90), shown(120), shown(7_200), shown(86_400)],
+            ["30 s", "90 s", "2 min", "2 h", "1 d"]
+        );
     }
 }

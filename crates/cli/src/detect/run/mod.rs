@@ -26,7 +26,9 @@ use khien_detect::rule::load::RuleSet;
 use khien_event::input;
 use khien_event::taxonomy::{LogSource, Taxonomy};
 
-use crate::engine::{Engine, ExplainJob, Explanation, Job, LoadRequest, Loaded, MalformedSample, NewRender, RuleRow, Sink, Stats};
+use crate::engine::{
+    Engine, ExplainJob, Explanation, Job, LoadRequest, Loaded, MalformedSample, NewRender, RuleRow, Sink, Stats,
+};
 
 /// The engine that is linked into this binary.
 #[derive(Clone, Copy, Debug)]

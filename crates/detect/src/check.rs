@@ -145,7 +145,9 @@ impl<'a> Checker<'a> {
     fn expression(&mut self, expr: &Expr) {
         match expr {
             Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => {
-                list.iter().for_each(|e| self.expression(e));
+                for part in list {
+                    self.expression(part);
+                }
             }
             Expr::Not(inner) | Expr::Named(_, inner) => self.expression(inner),
             Expr::Item(item) => self.item(item),

@@ -17,13 +17,15 @@
 //!   `4688`, `"4688"`, `4688.0`. Hexadecimal is text.
 //! * **Truth values**: `true` of a rule equals true or the text `true` in any case, not `1` or `yes`.
 //! * **Regular expressions** (appendix, "Regular Expression") match anywhere in the text, case-sensitive.
-//! * **CIDR**: text that is an address, without zone or port; an IPv4 address inside IPv6 stays IPv6.
+//! * **CIDR**: text that is an address, without zone or port; IPv4 written as IPv6 (`::ffff:192.0.2.1`, as Windows logs
+//!   do) counts as both.
 //! * **Keywords** ("Keywords search"): a test holds when any value of any field fulfils it; the loader has put `*` around.
 //!   Names of fields are not searched.
 //! * **Field references**: any value of the one field relates so to any value of the other; absence is false.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use khien_event::event::{Event, Value};
 use regex::Regex;
@@ -80,8 +82,8 @@ pub(crate) fn test_holds(test: &Test, values: &[&Value], event: &Event, fields: 
         Test::Exists(wanted) => *wanted != values.is_empty(),
         Test::FieldRef(other, op, case) => {
             let others = values_of(other, event, fields);
-            let mut texts = others.iter().filter_map(|v| v.text());
-            texts.any(|o| values.iter().any(|v| relates(v.text(), o, *op, *case)))
+            let mut needles = others.iter().filter_map(|v| v.text());
+            needles.any(|n| values.iter().any(|v| relates(v.text(), n, *op, *case)))
         }
         _ => values.iter().any(|v| value_fulfils(test, v)),
     }
@@ -89,18 +91,20 @@ pub(crate) fn test_holds(test: &Test, values: &[&Value], event: &Event, fields: 
 
 /// Whether one value fulfils a test that looks at one value.
 pub(crate) fn value_fulfils(test: &Test, value: &Value) -> bool {
-    let Some(text) = value.text() else {
+    let Some(written) = value.text() else {
         return false;
     };
     match test {
-        Test::Text(parts, case) => text_matches(parts, text, *case),
-        Test::Regex(pattern) => regex_matches(pattern, text),
-        Test::Cidr(net) => text.parse::<std::net::IpAddr>().is_ok_and(|ip| net.contains(&ip)),
+        Test::Text(parts, case) => text_matches(parts, written, *case),
+        Test::Regex(pattern) => regex_matches(pattern, written),
+        Test::Cidr(net) => written
+            .parse::<IpAddr>()
+            .is_ok_and(|address| net.contains(&address.to_canonical()) || net.contains(&address)),
         Test::Number(compare, n) => {
-            !matches!(value, Value::Bool(_)) && number(text).is_some_and(|v| compares(v, *compare, *n))
+            !matches!(value, Value::Bool(_)) && number(written).is_some_and(|v| compares(v, *compare, *n))
         }
-        Test::Bool(wanted) => text.eq_ignore_ascii_case(if *wanted { "true" } else { "false" }),
-        Test::TimePart(part, n) => time::part_of(text, *part) == Some(*n),
+        Test::Bool(wanted) => written.eq_ignore_ascii_case(if *wanted { "true" } else { "false" }),
+        Test::TimePart(part, n) => time::part_of(written, *part) == Some(*n),
         Test::Null | Test::Exists(_) | Test::FieldRef(..) => false,
     }
 }
@@ -164,7 +168,9 @@ pub fn text_matches(parts: &[Part], text: &str, case: Case) -> bool {
     let mut pattern = Vec::new();
     for part in parts {
         match part {
-            Part::Literal(literal) => pattern.extend(literal.chars().map(|c| Symbol::This(same(c)))),
+            Part::Literal(literal) => {
+                pattern.extend(literal.chars().map(|c| Symbol::This(same(c))));
+            }
             Part::One => pattern.push(Symbol::One),
             Part::Any => pattern.push(Symbol::Any),
         }
@@ -224,8 +230,8 @@ mod tests {
 
     /// Whether the detection `sel` of these lines holds; the field `Two` has two sources.
     fn sel(lines: &str, event: &Event) -> bool {
-        let lines: String = lines.lines().map(|l| format!("    {l}\n")).collect();
-        let rule = format!("title: t\nlogsource: {{product: p}}\ndetection:\n  sel:\n{lines}  condition: sel\n");
+        let lines = lines.replace('\n', "\n    ");
+        let rule = format!("title: t\nlogsource: {{product: p}}\ndetection:\n  sel:\n    {lines}\n  condition: sel\n");
         let mut loader = Loader::new(Placeholders::default());
         loader.add_file("t", &rule);
         let set = loader.finish();

@@ -253,7 +253,7 @@ fn regex(source: &mut Source<'_>) -> String {
 fn pattern(source: &mut Source<'_>) -> Vec<Part> {
     let mut parts = Vec::new();
     let shape = source.below(8);
-    if matches!(shape, 0 | 1 | 2) {
+    if shape <= 2 {
         push(&mut parts, Part::Any);
     }
     push(&mut parts, Part::Literal(source.text()));
@@ -331,7 +331,9 @@ fn flatten(path: &str, json: &Json, event: &mut Event) {
         Json::Null => Value::Null,
         Json::Array(list) if list.is_empty() => Value::EmptyArray,
         Json::Array(list) => {
-            list.iter().for_each(|v| flatten(path, v, event));
+            for member in list {
+                flatten(path, member, event);
+            }
             return;
         }
         Json::Object(members) => {
@@ -479,9 +481,10 @@ mod tests {
             let sample = sample(&noise(seed));
             for rule in &sample.rules {
                 for generated in &sample.events {
-                    match matches(rule, &generated.event, &|f| vec![f.to_owned()]) {
-                        true => hits += 1,
-                        false => misses += 1,
+                    if matches(rule, &generated.event, &|f| vec![f.to_owned()]) {
+                        hits += 1;
+                    } else {
+                        misses += 1;
                     }
                 }
             }

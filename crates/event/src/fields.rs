@@ -66,8 +66,10 @@ pub struct Fields {
     pub encoding: Encoding,
     /// What the decoder recognised.
     pub shape: ShapeId,
-    /// Some text of a JSON record is spelled with `\\uXXXX` or `\\/`, so it is not the only spelling of what it says.
+    /// Some printable ASCII text of a JSON record is written as `\uXXXX` or `\/`, so it is not spelled the usual way.
     pub odd_escapes: bool,
+    /// A JSON record holds a character beyond ASCII, written out or as `\uXXXX`.
+    pub beyond_ascii: bool,
     /// Event time in nanoseconds since 1970 when the decoder had to work it out itself (syslog headers); otherwise the
     /// taxonomy says which fields hold it.
     pub time_ns: Option<i64>,
@@ -84,6 +86,7 @@ impl Fields {
             encoding: Encoding::Plain,
             shape: ShapeId::default(),
             odd_escapes: false,
+            beyond_ascii: false,
             time_ns: None,
         }
     }
@@ -113,6 +116,7 @@ impl Fields {
         self.encoding = Encoding::Plain;
         self.shape = ShapeId::default();
         self.odd_escapes = false;
+        self.beyond_ascii = false;
         self.time_ns = None;
     }
 

@@ -136,8 +136,8 @@ impl<'a> Normalised<'a> {
     /// A Detection Finding (class 2004) on the event.
     pub fn finding(&self, input: &FindingInput<'_>) -> Json {
         let Self { record, mapped } = self;
-        let related = vec![related(&record.place, Some(mapped.type_uid()))];
-        let mut out = detection(input, &record.place, related);
+        let related = [related(&record.place, Some(mapped.type_uid()))];
+        let mut out = detection(input, &record.place, &related);
         let mut evidence = mapped.evidence();
         evidence.insert("data".into(), json!({"matched": input.matched}));
         out.insert("evidences".into(), json!([evidence]));
@@ -155,14 +155,14 @@ impl<'a> Normalised<'a> {
 /// A Detection Finding on several events: `place` is that of the one that completed it, `evidence` are all that led to it.
 pub fn correlation(input: &FindingInput<'_>, place: &Place<'_>, evidence: &[Place<'_>]) -> Json {
     let completed = std::iter::once(place).filter(|place| !evidence.iter().any(|e| e.uid() == place.uid()));
-    let related = completed.chain(evidence).map(|place| related(place, None)).collect();
-    let mut out = detection(input, place, related);
+    let related: Vec<Json> = completed.chain(evidence).map(|place| related(place, None)).collect();
+    let mut out = detection(input, place, &related);
     out.insert("evidences".into(), json!([{"data": {"matched": input.matched}}]));
     out.into()
 }
 
 /// What every Detection Finding has.
-fn detection(input: &FindingInput<'_>, place: &Place<'_>, related: Vec<Json>) -> Map<String, Json> {
+fn detection(input: &FindingInput<'_>, place: &Place<'_>, related: &[Json]) -> Map<String, Json> {
     let mut out = Map::new();
     let uid = format!("{}@{}", input.rule_id, place.uid());
     out.insert("class_uid".into(), 2004.into());
@@ -176,7 +176,7 @@ fn detection(input: &FindingInput<'_>, place: &Place<'_>, related: Vec<Json>) ->
     out.insert("time".into(), place.milliseconds().into());
     out.insert("message".into(), input.title.into());
     out.insert("metadata".into(), metadata(place, uid.clone()).into());
-    out.insert("finding_info".into(), finding_info(input, place, uid, related));
+    out.insert("finding_info".into(), finding_info(input, place, &uid, related));
     let mut unmapped = Map::new();
     unmapped.insert("file".into(), place.file.into());
     unmapped.insert("position".into(), place.position.into());
@@ -213,7 +213,7 @@ fn severity(level: &str) -> u8 {
     }
 }
 
-fn finding_info(input: &FindingInput<'_>, place: &Place<'_>, uid: String, related: Vec<Json>) -> Json {
+fn finding_info(input: &FindingInput<'_>, place: &Place<'_>, uid: &str, related: &[Json]) -> Json {
     let (type_id, kind) = match input.analytic {
         Analytic::Rule => (1, "Sigma rule"),
         Analytic::Correlation => (1, "Sigma correlation"),

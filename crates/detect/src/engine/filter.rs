@@ -14,6 +14,8 @@ use super::witness::{GRAM, Place, Sign, soft};
 pub(super) struct Filter {
     /// Bodies that want to be evaluated whenever the field is there.
     pub(super) present: Vec<u32>,
+    /// Bodies that want to be evaluated when the value has a character beyond ASCII.
+    pub(super) beyond_ascii: Vec<u32>,
     whole: Anchored,
     starts: [Anchored; 2],
     ends: [Anchored; 2],
@@ -40,8 +42,12 @@ impl Filter {
         let mut filter = Self::default();
         let mut inside = Vec::new();
         for (sign, bodies) in signs {
-            if sign.place == Place::Present {
-                filter.present.extend_from_slice(bodies);
+            match sign.place {
+                Place::Present => filter.present.extend_from_slice(bodies),
+                Place::BeyondAscii => filter.beyond_ascii.extend_from_slice(bodies),
+                Place::Whole | Place::Inside | Place::Start | Place::End => {}
+            }
+            if matches!(sign.place, Place::Present | Place::BeyondAscii) {
                 continue;
             }
             let id = filter.signs.len() as u32;
@@ -53,7 +59,7 @@ impl Filter {
                 Place::Whole => filter.whole.entry(whole_key(&sign.bytes)).or_default().push(id),
                 Place::Start => filter.starts[width].entry(head_key(&sign.bytes, WIDTHS[width])).or_default().push(id),
                 Place::End => filter.ends[width].entry(tail_key(&sign.bytes, WIDTHS[width])).or_default().push(id),
-                Place::Inside | Place::Present => inside.push(id),
+                Place::Inside | Place::Present | Place::BeyondAscii => inside.push(id),
             }
         }
         if !inside.is_empty() {
@@ -169,6 +175,7 @@ struct Inside {
 }
 
 /// Four soft bytes as a number.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "callers hold a reference into longer text")]
 pub(super) fn gram(bytes: &[u8; GRAM]) -> u32 {
     u32::from_le_bytes(*bytes) | 0x2020_2020
 }

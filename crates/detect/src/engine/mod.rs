@@ -15,6 +15,7 @@ mod cache;
 mod eval;
 mod filter;
 mod keywords;
+mod literals;
 mod nibbles;
 mod plan;
 mod report;
@@ -245,11 +246,20 @@ impl Worker {
         found: &mut Found<'_>,
     ) -> Result<Decoded, Malformed> {
         self.fields.clear();
-        let decoded = decoder.decode(record, &mut self.fields)?;
-        if decoded == Decoded::Event {
+        let outcome = decoder.decode(record, &mut self.fields)?;
+        if outcome == Decoded::Event {
             self.detect(record, position, found);
         }
-        Ok(decoded)
+        Ok(outcome)
+    }
+
+    /// dbg
+    pub fn dbg(&self) {
+        let mut order: Vec<&Route> = self.routes.iter().collect();
+        order.sort_by_key(|r| std::cmp::Reverse(r.events));
+        for r in order.into_iter().take(3) {
+            r.dbg(&|b| self.detector.rules[self.detector.bodies[b as usize].rules[0] as usize].title.clone());
+        }
     }
 
     /// The fields of the event handled last.
@@ -348,8 +358,10 @@ impl Worker {
         self.new_route(repeated, &known)
     }
 
-    /// The route for discriminating fields that have not been seen before.
+    /// The route for discriminating fields that have not been seen before: `None` where one is absent, `Some(None)` where
+    /// it has no text.
     #[cold]
+    #[expect(clippy::option_option, reason = "an absent field and one without text decide differently")]
     fn new_route(&mut self, repeated: bool, known: &[Option<Option<String>>]) -> usize {
         let Self { detector, fields, kinds, .. } = self;
         let names = detector.taxonomy.discriminators(fields.shape);
@@ -359,9 +371,9 @@ impl Worker {
             kinds.entry((kind, fields.shape)).or_insert_with(|| KindPlan::new(detector, &detector.bodies, kind, names));
         let outcomes = (!repeated).then(|| plan.outcomes(known));
         let key = RouteKey { kind, shape: fields.shape, encoding: fields.encoding, outcomes };
-        let (routes, search) = (&mut self.routes, &mut self.search);
+        let routes = &mut self.routes;
         let index = *self.route_of.entry(key).or_insert_with_key(|key| {
-            routes.push(Route::new(detector, plan, key, search));
+            routes.push(Route::new(detector, plan, key));
             routes.len() - 1
         });
         if self.memo.len() >= MEMO {

@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, OnceCell};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use hashbrown::HashSet;
 use ipnet::IpNet;
 use memchr::memmem;
 
+use super::eval::ends_with;
+use super::literals::LiteralSet;
 use super::values::Slot;
 use crate::rule::{Case, Compare, Expr, Item, Link, Part, Test, TextOp, TimePart};
 use crate::text::fold;
@@ -47,45 +48,80 @@ pub(super) struct Group {
     pub(super) equal: HashSet<Box<[u8]>, foldhash::fast::FixedState>,
     /// Substrings, folded.
     pub(super) contained: Vec<Box<[u8]>>,
+    /// Ends, folded.
+    pub(super) ends: Vec<Box<[u8]>>,
     asked: Cell<u32>,
-    search: OnceCell<Option<AhoCorasick>>,
+    search: OnceCell<LiteralSet>,
 }
 
 /// Questions after which building one search for all substrings pays.
-const WORTH_BUILDING: u32 = 32;
+const WORTH_BUILDING: u32 = 16;
 
 impl Group {
     /// Whether a folded text is or contains one of the literals.
     pub(super) fn holds(&self, folded: &[u8]) -> bool {
-        self.equal.contains(folded) || (!self.contained.is_empty() && self.contains(folded))
+        self.equal.contains(folded) || self.ends(folded) || (!self.contained.is_empty() && self.contains(folded))
+    }
+
+    fn ends(&self, folded: &[u8]) -> bool {
+        self.ends.iter().any(|end| ends_with(folded, end))
     }
 
     fn contains(&self, folded: &[u8]) -> bool {
         self.asked.set(self.asked.get().saturating_add(1));
-        if self.asked.get() > WORTH_BUILDING
-            && let Some(search) = self.search.get_or_init(|| self.build())
-        {
-            return search.is_match(folded);
+        if self.asked.get() > WORTH_BUILDING {
+            return self.search.get_or_init(|| LiteralSet::new(&self.contained)).is_in(folded);
         }
         self.contained.iter().any(|literal| memmem::find(folded, literal).is_some())
     }
+}
 
-    fn build(&self) -> Option<AhoCorasick> {
-        AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&self.contained).ok()
+/// A literal to be found inside texts.
+pub(super) struct Needle {
+    pub(super) literal: Box<[u8]>,
+    finder: OnceCell<memmem::Finder<'static>>,
+}
+
+impl Needle {
+    fn new(literal: Box<[u8]>) -> Self {
+        Self { literal, finder: OnceCell::new() }
+    }
+
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+        if text.len() < self.literal.len() {
+            return false;
+        }
+        self.finder.get_or_init(|| memmem::Finder::new(&self.literal).into_owned()).find(text).is_some()
     }
 }
 
 /// A test, ready to run.
 pub(super) enum Check {
-    Text { shape: Shape, literal: Box<[u8]>, case: Case },
-    Glob { tokens: Box<[Token]>, case: Case },
+    /// The literal is the text, its start or its end.
+    Text {
+        shape: Shape,
+        literal: Box<[u8]>,
+        case: Case,
+    },
+    Contains {
+        needle: Box<Needle>,
+        case: Case,
+    },
+    Glob {
+        tokens: Box<[Token]>,
+        case: Case,
+    },
     Regex(Box<LazyRegex>),
     Cidr(IpNet),
     Number(Compare, f64),
     Bool(bool),
     Null,
     Exists(bool),
-    FieldRef { slots: Box<[Slot]>, op: TextOp, case: Case },
+    FieldRef {
+        slots: Box<[Slot]>,
+        op: TextOp,
+        case: Case,
+    },
     TimePart(TimePart, i64),
 }
 
@@ -226,7 +262,7 @@ fn cost(node: &Node) -> u32 {
 fn check_cost(check: &Check) -> u32 {
     match check {
         Check::Null | Check::Exists(_) | Check::Bool(_) => 1,
-        Check::Text { shape: Shape::Contains, .. } => 4,
+        Check::Contains { .. } => 4,
         Check::Text { .. } | Check::Number(..) => 2,
         Check::Cidr(_) | Check::FieldRef { .. } => 8,
         Check::Glob { .. } | Check::TimePart(..) => 10,
@@ -254,14 +290,17 @@ fn take_group(checks: &mut Vec<Check>) -> Option<Group> {
             Check::Text { shape: Shape::Equals, literal, case: Case::Fold } => {
                 group.equal.insert(literal);
             }
-            Check::Text { shape: Shape::Contains, literal, case: Case::Fold } if !literal.is_empty() => {
-                group.contained.push(literal)
+            Check::Contains { needle, case: Case::Fold } if !needle.literal.is_empty() => {
+                group.contained.push(needle.literal);
+            }
+            Check::Text { shape: Shape::EndsWith, literal, case: Case::Fold } => {
+                group.ends.push(literal);
             }
             other => rest.push(other),
         }
     }
     *checks = rest;
-    (!group.equal.is_empty() || !group.contained.is_empty()).then_some(group)
+    (!group.equal.is_empty() || !group.contained.is_empty() || !group.ends.is_empty()).then_some(group)
 }
 
 fn lower_test(test: &Test, route: &mut dyn Lowering) -> Check {
@@ -283,7 +322,10 @@ fn lower_text(parts: &[Part], case: Case) -> Check {
         Case::Fold => fold(text).into_bytes().into_boxed_slice(),
         Case::Exact => text.as_bytes().into(),
     };
-    let simple = |shape, text: &str| Check::Text { shape, literal: literal(text), case };
+    let simple = |shape, text: &str| match shape {
+        Shape::Contains => Check::Contains { needle: Box::new(Needle::new(literal(text))), case },
+        _ => Check::Text { shape, literal: literal(text), case },
+    };
     match parts {
         [] => simple(Shape::Equals, ""),
         [Part::Any] => simple(Shape::Contains, ""),

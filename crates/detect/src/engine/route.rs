@@ -5,6 +5,7 @@ use khien_event::fields::{Encoding, Field, Kind, ShapeId};
 use khien_event::json::unescape_into;
 use khien_event::names::FieldId;
 use khien_event::taxonomy::{KindId, LogSource};
+use memchr::memmem;
 
 use super::cache::{Record, ValueCache};
 use super::eval::{Texts, text_check_holds};
@@ -157,9 +158,12 @@ pub(super) struct Route {
     everywhere: Filter,
     /// Bodies that may hold without any sign.
     always: Vec<u32>,
+    /// Whether signs have been chosen. Until they are, every body is evaluated: most kinds of event come too seldom for a
+    /// choice to pay.
+    chosen: bool,
     /// Number of the last event for which a body became a candidate.
     seen: Vec<u64>,
-    events: u64,
+    pub(super) events: u64,
     lessons: Lessons,
     /// First of the numbers under which the values of its slots are remembered.
     owner: u64,
@@ -167,6 +171,7 @@ pub(super) struct Route {
     records: Vec<Record>,
 }
 
+thread_local! { static DBG: std::cell::RefCell<HashMap<(u64, u32), u64>> = Default::default(); }
 const NO_SLOT: Slot = Slot::MAX;
 
 /// What the search for candidates needs from event to event, whatever their route.
@@ -195,7 +200,7 @@ impl Search {
 
 impl Route {
     /// Builds the route of `key`.
-    pub(super) fn new(detector: &Detector, plan: &KindPlan, key: &RouteKey, search: &mut Search) -> Self {
+    pub(super) fn new(detector: &Detector, plan: &KindPlan, key: &RouteKey) -> Self {
         let mut builder = Builder {
             detector,
             kind: key.kind,
@@ -220,9 +225,10 @@ impl Route {
             }
         }
         let slots = builder.slots;
-        let mut route = Self {
+        Self {
             kind: key.kind,
             encoding: key.encoding,
+            chosen: false,
             seen: vec![0; bodies.len()],
             bodies,
             slot_of: builder.slot_of,
@@ -234,9 +240,7 @@ impl Route {
             lessons: Lessons::new(slots),
             owner: 0,
             records: vec![Record::default(); slots],
-        };
-        route.choose_signs(search);
-        route
+        }
     }
 
     /// The condition of a candidate.
@@ -255,25 +259,70 @@ impl Route {
         self.events += 1;
         search.values.clear(self.slots);
         search.found.clear();
-        let learning = self.lessons.wants(self.events);
+        let learning = Lessons::wants(self.events);
+        let all = !self.chosen;
         for field in source.fields.list() {
             let slot = field.name.index().map_or(NO_SLOT, |i| self.slot_of[i]);
             if slot != NO_SLOT {
                 search.values.push(slot, *field);
-                self.look(slot, field, source, search, learning);
+                if all {
+                    self.lessons.learn_field(slot, field, source, &mut search.spelling);
+                } else {
+                    self.look(slot, field, source, search, learning);
+                }
             }
+        }
+        search.candidates.clear();
+        if all {
+            search.candidates.extend(0..self.bodies.len() as u32);
+            return;
+        }
+        let beyond = source.fields.encoding == Encoding::Plain || source.fields.beyond_ascii;
+        if beyond {
+            search.found.extend_from_slice(&self.everywhere.beyond_ascii);
         }
         if self.everywhere.reads_values() {
             self.look_everywhere(source, search);
         }
-        search.candidates.clear();
         search.candidates.extend_from_slice(&self.always);
         for &body in &search.found {
             let last = &mut self.seen[body as usize];
             if *last != self.events {
                 *last = self.events;
                 search.candidates.push(body);
+                DBG.with_borrow_mut(|d| *d.entry((self.owner, body)).or_default() += 1);
             }
+        }
+    }
+
+    pub(super) fn dbg(&self, rules: &dyn Fn(u32) -> String) {
+        let mut l: Vec<_> =
+            DBG.with_borrow(|d| d.iter().filter(|(k, _)| k.0 == self.owner).map(|(k, v)| (*v, k.1)).collect());
+        l.sort_unstable_by(|a, b| b.cmp(a));
+        println!(
+            "route kind {:?} events {} bodies {} always {}",
+            self.kind,
+            self.events,
+            self.bodies.len(),
+            self.always.len()
+        );
+        for (n, body) in l.into_iter().take(45) {
+            let w = witness(&self.bodies[body as usize].1, self.encoding, &self.lessons);
+            let w: Vec<String> = w
+                .unwrap_or_default()
+                .iter()
+                .take(6)
+                .map(|s| {
+                    format!(
+                        "{:?}{:?}:{}={:.3}",
+                        s.slot,
+                        s.place,
+                        String::from_utf8_lossy(&s.bytes),
+                        self.lessons.price(s)
+                    )
+                })
+                .collect();
+            println!("{n:>8} {:<50} {}", rules(self.bodies[body as usize].0), w.join(" "));
         }
     }
 
@@ -283,6 +332,9 @@ impl Route {
         let index = usize::from(slot);
         let filter = &self.filters[index];
         search.found.extend_from_slice(&filter.present);
+        if !filter.beyond_ascii.is_empty() && may_be_beyond_ascii(field, source) {
+            search.found.extend_from_slice(&filter.beyond_ascii);
+        }
         if !filter.reads_values() && !learning {
             return;
         }
@@ -315,7 +367,9 @@ impl Route {
 
     /// Whether enough was learned since the signs were chosen.
     pub(super) fn wants_relearning(&self) -> bool {
-        matches!(self.events, 64 | 512 | 4_096 | 65_536) && !self.bodies.is_empty()
+        let first = !self.chosen
+            && (self.events >= FIRST_EVENTS || self.events * self.bodies.len() as u64 >= FIRST_EVALUATIONS);
+        (first || matches!(self.events, 1_024 | 16_384 | LEARNED)) && !self.bodies.is_empty()
     }
 
     /// Chooses the signs again.
@@ -323,6 +377,7 @@ impl Route {
         search.owners += self.slots as u64 + 1;
         self.owner = search.owners - self.slots as u64;
         let mut signs: HashMap<Sign, Vec<u32>> = HashMap::new();
+        self.chosen = true;
         self.always.clear();
         for (index, (_, node)) in self.bodies.iter().enumerate() {
             match witness(node, self.encoding, &self.lessons) {
@@ -425,25 +480,30 @@ impl Lowering for Builder<'_> {
     }
 }
 
+/// Whether a value may hold a character beyond ASCII.
+fn may_be_beyond_ascii(field: &Field, source: Source<'_>) -> bool {
+    if source.fields.encoding == Encoding::Json && !source.fields.beyond_ascii {
+        return false;
+    }
+    let bytes = source.fields.bytes(source.raw, field);
+    !bytes.is_ascii() || (field.kind == Kind::Escaped && memmem::find(bytes, b"\\u").is_some())
+}
+
 /// The bytes of a field in the spelling that signs are written in; `None` when it has no text.
 fn searchable<'a>(field: &Field, source: Source<'a>, spelling: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    let bytes = source.fields.bytes(source.raw, field);
-    match field.kind {
-        Kind::Null | Kind::Object | Kind::EmptyArray => return None,
-        Kind::Escaped if source.fields.odd_escapes && bytes.contains(&b'\\') => {
-            respell(bytes, spelling);
-            return Some(spelling);
-        }
-        Kind::Escaped | Kind::Text | Kind::Number | Kind::True | Kind::False => {}
+    if matches!(field.kind, Kind::Null | Kind::Object | Kind::EmptyArray) {
+        return None;
     }
-    match odd_integer(bytes) {
-        Some(digits) => {
-            spelling.clear();
-            spelling.extend_from_slice(digits.as_bytes());
-            Some(spelling)
-        }
-        None => Some(bytes),
+    let own = source.fields.bytes(source.raw, field);
+    let respelled = source.fields.odd_escapes && field.kind == Kind::Escaped && own.contains(&b'\\');
+    if respelled {
+        respell(own, spelling);
     }
+    if let Some(digits) = odd_integer(if respelled { spelling } else { own }) {
+        *spelling = digits.into_bytes();
+        return Some(spelling);
+    }
+    Some(if respelled { spelling } else { own })
 }
 
 /// The digits of a text that is an integer but not written the usual way (`+5`, `5.0`, `05`, `5e0`).
@@ -482,7 +542,14 @@ struct Lesson {
     grams: Vec<u16>,
 }
 
-const GRAM_COUNTERS: u32 = 12;
+const GRAM_COUNTERS: u32 = 14;
+
+/// Events, or evaluations without signs, after which signs are chosen for the first time.
+const FIRST_EVENTS: u64 = 8;
+const FIRST_EVALUATIONS: u64 = 600;
+
+/// Events after which nothing more is learned.
+const LEARNED: u64 = 65_536;
 
 /// Longest part of a value that is learned from.
 const LESSON_BYTES: usize = 1_024;
@@ -493,8 +560,15 @@ impl Lessons {
     }
 
     /// Whether to learn from event number `event`: the first ones, then fewer and fewer.
-    fn wants(&self, event: u64) -> bool {
-        event <= 128 || (event <= 4_096 && event % 16 == 0) || (event <= 65_536 && event % 256 == 0)
+    fn wants(event: u64) -> bool {
+        event <= 128 || (event <= 4_096 && event.is_multiple_of(16)) || (event <= LEARNED && event.is_multiple_of(256))
+    }
+
+    /// Learns from a field that is not searched yet.
+    fn learn_field(&mut self, slot: Slot, field: &Field, source: Source<'_>, spelling: &mut Vec<u8>) {
+        if let Some(value) = searchable(field, source, spelling) {
+            self.learn(slot, value);
+        }
     }
 
     fn learn(&mut self, slot: Slot, value: &[u8]) {
@@ -529,6 +603,7 @@ impl Frequencies for Lessons {
             Place::Start | Place::End => 0.5,
             Place::Inside => 1.0,
             Place::Present => return 50.0,
+            Place::BeyondAscii => return 1.0,
         };
         let prior = base / (1.0 + sign.bytes.len() as f32);
         let rarest = sign.bytes.windows(GRAM).filter_map(|w| w.first_chunk()).map(|w| {

@@ -1,5 +1,6 @@
 //! The fast engine against the plain evaluator, on generated rules and events.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use khien_event::event::Event;
@@ -38,7 +39,7 @@ fn slow(rules: &[Rule], records: &[Vec<u8>]) -> Vec<(String, u64)> {
     for (i, record) in records.iter().enumerate() {
         let event: Event = event_from_json(record, taxonomy).expect("generated records are valid");
         let kind = kind_of_event(&event, shape_of_event(&event, taxonomy), taxonomy);
-        let sources = |field: &str| taxonomy.sources(kind, field).into_iter().map(|s| s.into_owned()).collect();
+        let sources = |field: &str| taxonomy.sources(kind, field).into_iter().map(Cow::into_owned).collect();
         let mut ids: Vec<_> = rules
             .iter()
             .filter(|rule| taxonomy.applies(kind, &rule.logsource) && reference::matches(rule, &event, &sources))

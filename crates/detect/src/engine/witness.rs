@@ -32,6 +32,8 @@ pub(super) enum Place {
     Start,
     /// At its end.
     End,
+    /// Some character beyond ASCII stands in it; `bytes` is empty.
+    BeyondAscii,
     /// The field is there at all; `bytes` is empty.
     Present,
 }
@@ -85,7 +87,8 @@ impl Search<'_> {
             (Some(group), _) => {
                 let equal = group.equal.iter().map(|l| self.literal(&item.target, Shape::Equals, l));
                 let contained = group.contained.iter().map(|l| self.literal(&item.target, Shape::Contains, l));
-                union(tests.chain(equal).chain(contained))
+                let ends = group.ends.iter().map(|l| self.literal(&item.target, Shape::EndsWith, l));
+                union(tests.chain(equal).chain(contained).chain(ends))
             }
         }
     }
@@ -94,6 +97,7 @@ impl Search<'_> {
         match check {
             Check::Null | Check::Exists(false) => None,
             Check::Text { shape, literal, .. } => self.literal(target, *shape, literal),
+            Check::Contains { needle, .. } => self.literal(target, Shape::Contains, &needle.literal),
             Check::Glob { tokens, .. } => self.glob(target, tokens),
             Check::Regex(regex) => self.regex(target, regex.required()),
             Check::Number(crate::rule::Compare::Eq, number) => self.number(target, *number),
@@ -114,7 +118,7 @@ impl Search<'_> {
     fn signs(&self, target: &Target, place: Place, bytes: &[u8]) -> Option<Choice> {
         let slots: Vec<Option<Slot>> = match target {
             Target::Slots(slots) => slots.iter().map(|&s| Some(s)).collect(),
-            Target::Everywhere if place == Place::Inside => vec![None],
+            Target::Everywhere if matches!(place, Place::Inside | Place::BeyondAscii) => vec![None],
             Target::Everywhere => return None,
         };
         let signs: Vec<Sign> = slots.into_iter().map(|slot| Sign { slot, place, bytes: bytes.into() }).collect();
@@ -123,7 +127,9 @@ impl Search<'_> {
 
     fn literal(&self, target: &Target, shape: Shape, literal: &[u8]) -> Option<Choice> {
         let pieces = pieces(literal, self.encoding);
-        let inside = || self.longest_inside(target, &pieces);
+        // ASCII is never equal to anything beyond it, whatever the case.
+        let beyond = || (!literal.is_ascii()).then(|| self.signs(target, Place::BeyondAscii, &[])).flatten();
+        let inside = || self.longest_inside(target, &pieces).or_else(beyond);
         if let Target::Everywhere = target {
             return inside();
         }

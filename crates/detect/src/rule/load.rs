@@ -364,7 +364,9 @@ impl Loader {
 
     fn filter(&mut self, subject: &Subject<'_>, sigma: rsigma_parser::FilterRule) {
         match detection::expression(&sigma.detection, &self.placeholders) {
-            Ok((condition, _)) => self.filters.push(filter::Filter::new(sigma, condition, origin(subject))),
+            Ok((condition, _)) => {
+                self.filters.push(filter::Filter::new(sigma, condition, origin(subject)));
+            }
             Err(fault) => self.fault(subject, &fault),
         }
     }

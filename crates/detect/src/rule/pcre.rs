@@ -139,7 +139,6 @@ impl<'a> Translator<'a> {
                 '(' => self.group()?,
                 '{' => self.brace(),
                 '*' | '+' | '?' => self.quantifier(c)?,
-                ')' => self.push(c, true),
                 '|' => self.push(c, false),
                 _ => self.push(c, true),
             }

@@ -292,6 +292,7 @@ fn is_one_of(key: &[u8], names: &[&[u8]]) -> bool {
 }
 
 /// Divides a stream of JSON documents.
+#[derive(Default)]
 pub(super) struct Framer {
     scanner: Scanner,
     open: Option<Open>,
@@ -314,12 +315,6 @@ struct Work<'b> {
     /// Up to where they were scanned.
     at: usize,
     spans: Vec<(u32, u32, u64)>,
-}
-
-impl Default for Framer {
-    fn default() -> Self {
-        Self { scanner: Scanner::default(), open: None, ended: 0 }
-    }
 }
 
 impl Framer {

@@ -66,6 +66,7 @@ impl Decode for JsonDecoder {
         self.scan.run(record)?;
         fields.encoding = Encoding::Json;
         fields.odd_escapes = self.scan.odd_escapes;
+        fields.beyond_ascii = self.scan.beyond_ascii;
         let marks = walk::record(record, &self.scan, &mut self.keys, self.emit, fields)?;
         fields.shape = self.shapes.get(marks);
         Ok(Decoded::Event)

@@ -11,8 +11,10 @@ pub(super) struct Scan {
     pub(super) quotes: Vec<u64>,
     /// A byte below 0x20 stands somewhere; inside a string it makes the record malformed.
     pub(super) control: bool,
-    /// Some escape is `\uXXXX` or `\/`.
+    /// Some printable ASCII character is written as `\uXXXX`, or a slash as `\/`.
     pub(super) odd_escapes: bool,
+    /// A byte above 127 stands somewhere, or a `\uXXXX` for a character beyond ASCII.
+    pub(super) beyond_ascii: bool,
 }
 
 /// The raw masks of one 64-byte block.
@@ -32,6 +34,7 @@ struct Carry {
     control: u64,
     high: u64,
     odd: bool,
+    beyond: bool,
     error: Option<usize>,
 }
 
@@ -57,6 +60,7 @@ impl Scan {
         }
         self.control = carry.control != 0;
         self.odd_escapes = carry.odd;
+        self.beyond_ascii = carry.beyond || carry.high != 0;
         Ok(())
     }
 
@@ -85,8 +89,9 @@ fn escaped_bits(backslash: u64, carry: &mut u64) -> u64 {
     (EVEN ^ (sum << 1)) & follows
 }
 
-/// Takes one block into account. `at` is its offset, `bytes` the whole record.
-#[inline]
+/// Takes one block into account. `at` is its offset, `record` the whole record.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the vector loops are several times slower with a call per block")]
 fn block(masks: Masks, at: usize, record: &[u8], quotes: &mut Vec<u64>, carry: &mut Carry) {
     carry.control |= masks.control;
     carry.high |= masks.high;
@@ -103,6 +108,7 @@ fn block(masks: Masks, at: usize, record: &[u8], quotes: &mut Vec<u64>, carry: &
 }
 
 /// Checks the escapes that are neither `\\` nor `\"`.
+#[inline(never)]
 fn check_escapes(mut unusual: u64, at: usize, record: &[u8], carry: &mut Carry) {
     while unusual != 0 {
         let position = at + unusual.trailing_zeros() as usize;
@@ -110,32 +116,40 @@ fn check_escapes(mut unusual: u64, at: usize, record: &[u8], carry: &mut Carry) 
         match record.get(position) {
             Some(b'n' | b'r' | b't' | b'b' | b'f') => {}
             Some(b'/') => carry.odd = true,
-            Some(b'u') if unicode_escape_is_valid(record, position) => carry.odd = true,
+            Some(b'u') => match unicode_escape(record, position) {
+                Some(unit) => {
+                    carry.odd |= (0x20..0x7F).contains(&unit);
+                    carry.beyond |= unit > 0x7F;
+                }
+                None => carry.error = carry.error.or(Some(position)),
+            },
             _ => carry.error = carry.error.or(Some(position)),
         }
     }
 }
 
-/// Whether the four digits after the `u` at `position` are hexadecimal and surrogates stand in pairs.
-fn unicode_escape_is_valid(record: &[u8], position: usize) -> bool {
+/// The code unit that the four digits after the `u` at `position` say; `None` when they are not hexadecimal or half of a
+/// surrogate pair is missing.
+fn unicode_escape(record: &[u8], position: usize) -> Option<u32> {
     let unit = |at: usize| {
         let digits = record.get(at + 1..at + 5)?;
         digits.iter().try_fold(0_u32, |sum, &d| Some(sum * 16 + char::from(d).to_digit(16)?))
     };
-    match unit(position) {
-        Some(0xD800..=0xDBFF) => {
+    let own = unit(position)?;
+    let whole = match own {
+        0xD800..=0xDBFF => {
             record.get(position + 5..position + 7) == Some(b"\\u")
-                && unit(position + 6).is_some_and(|l| (0xDC00..0xE000).contains(&l))
+                && unit(position + 6).is_some_and(|low| (0xDC00..0xE000).contains(&low))
         }
         // A low half is valid only behind a high half, which is six bytes before.
-        Some(0xDC00..=0xDFFF) => {
+        0xDC00..=0xDFFF => {
             position >= 7
                 && record.get(position - 7..position - 5) == Some(b"\\u")
-                && unit(position - 6).is_some_and(|h| (0xD800..0xDC00).contains(&h))
+                && unit(position - 6).is_some_and(|high| (0xD800..0xDC00).contains(&high))
         }
-        Some(_) => true,
-        None => false,
-    }
+        _ => true,
+    };
+    whole.then_some(own)
 }
 
 /// The rest of a record that does not fill a block, padded with spaces.
@@ -172,6 +186,11 @@ fn blocks_with(masks: impl Fn(&[u8; 64]) -> Masks, record: &[u8], quotes: &mut V
 #[expect(
     unsafe_code,
     reason = "vector instructions: 6 to 20 times the portable loop (docs/benchmarks.md); compared with it by test and fuzzer"
+)]
+#[expect(
+    clippy::cast_ptr_alignment,
+    clippy::cast_possible_wrap,
+    reason = "the loads used need no alignment, and the instructions take bytes as signed"
 )]
 mod x86 {
     use std::arch::x86_64::{

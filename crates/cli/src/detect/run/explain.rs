@@ -86,7 +86,8 @@ impl<'a> Explainer<'a> {
             Some(said) => said.satisfies(&self.rule.logsource),
             None => self.taxonomy.applies(kind, &self.rule.logsource),
         };
-        let sources = |field: &str| self.taxonomy.sources(kind, field).into_iter().map(|s| s.into_owned()).collect();
+        let sources =
+            |field: &str| self.taxonomy.sources(kind, field).into_iter().map(std::borrow::Cow::into_owned).collect();
         let explanation = explain::explain(self.rule, &event, &sources);
         self.found.push(Explanation {
             file: file.to_owned(),
@@ -101,5 +102,6 @@ impl<'a> Explainer<'a> {
 
 /// The lines below the heading, moved to the left.
 fn body(text: &str) -> String {
-    text.lines().skip(1).map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect()
+    let lines = text.lines().skip(1).map(|line| line.strip_prefix("  ").unwrap_or(line));
+    lines.flat_map(|line| [line, "\n"]).collect()
 }

@@ -50,13 +50,13 @@ pub(super) type Give<'a> = dyn FnMut(Task) -> bool + 'a;
 /// # Errors
 /// What opening or reading failed with; the tasks handed out before hold what could be read.
 pub(super) fn input(index: u32, input: &Input, format: Format, give: &mut Give<'_>) -> io::Result<()> {
-    let counter = Arc::new(AtomicU64::new(0));
+    let bytes = Arc::new(AtomicU64::new(0));
     let pauses = Pauses::default();
     let reader: Box<dyn Read + Send> = match input {
         Input::Standard => Box::new(Live::new(io::stdin(), pauses.clone())?),
         Input::File(path) => Box::new(File::open(path)?),
     };
-    let counted = Counted { inner: reader, bytes: counter.clone() };
+    let counted = Counted { inner: reader, bytes: bytes.clone() };
     let mut plain = input::open(counted, EXPANDED_BYTES)?;
     pauses.allow(true);
     let mut head = Vec::new();
@@ -70,7 +70,7 @@ pub(super) fn input(index: u32, input: &Input, format: Format, give: &mut Give<'
         None => plain,
     };
     let live = *input == Input::Standard;
-    let source = Reading { index, reference_ns: reference(input), counter, told: 0, live };
+    let source = Reading { index, reference_ns: reference(input), counter: bytes, told: 0, live };
     let reader = io::Cursor::new(head).chain(rest);
     match recognised {
         input::Format::Evtx => source.evtx(reader, give),

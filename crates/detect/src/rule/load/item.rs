@@ -95,7 +95,9 @@ impl Plan {
             Modifier::All => self.all = true,
             Modifier::Neq => self.negated = true,
             Modifier::Cased => self.case = Case::Exact,
-            Modifier::IgnoreCase | Modifier::Multiline | Modifier::DotAll => self.add_flag(modifier)?,
+            Modifier::IgnoreCase | Modifier::Multiline | Modifier::DotAll => {
+                self.add_flag(modifier)?;
+            }
             Modifier::Base64 => self.steps.push(Step::Base64),
             Modifier::Base64Offset => self.steps.push(Step::Base64Offset),
             Modifier::Wide => self.steps.push(Step::Utf16Le),
@@ -367,6 +369,7 @@ fn time_part(value: &SigmaValue, part: TimePart) -> Result<Test, String> {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one of several encodings, others of which can fail")]
 fn base64(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     Ok(vec![STANDARD.encode(bytes).into_bytes()])
 }

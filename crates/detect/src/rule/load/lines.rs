@@ -27,8 +27,8 @@ pub(super) fn of_text(text: &str, needle: &str) -> Option<u32> {
     find(text, 0, |line| line.contains(needle))
 }
 
-fn find(text: &str, after: u32, test: impl Fn(&str) -> bool) -> Option<u32> {
-    let at = text.lines().skip(after as usize).position(test)?;
+fn find(text: &str, after: u32, wanted: impl Fn(&str) -> bool) -> Option<u32> {
+    let at = text.lines().skip(after as usize).position(wanted)?;
     Some(after + at as u32 + 1)
 }
 

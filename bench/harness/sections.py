@@ -1,0 +1,469 @@
+"""What is measured, one function a section. Each adds rows to the results; a failure costs its section only."""
+
+import itertools
+import os
+from pathlib import Path
+
+from . import findings as compare
+from .measure import Failed, limit, process, run, side_by_side
+from .prepare import ROOT
+
+MICRO = 1e6
+RULES = ROOT / "bench" / "rules"
+# Events the slow peers are given; every n-th of the corpus.
+RSIGMA_EVENTS = 40_000
+TENZIR_EVENTS = 4_000
+
+
+def khien(setting, rules, path, *more, threads=1):
+    """The command line whose speed is published."""
+    argv = [setting.khien, "--lang", "en", "detect", "--threads", str(threads), "--output", "ndjson", "--no-progress"]
+    rules = [rules] if isinstance(rules, Path) else rules
+    return [*argv, *(part for one in rules for part in ("--rules", one)), *more, "--", path]
+
+
+def empty(setting):
+    return setting.corpora / "empty.jsonl"
+
+
+def cores(setting):
+    return {setting.cpu}
+
+
+def yardsticks(setting, path):
+    """The full parse with sonic-rs: in memory and built for this processor; and as an ordinary program reads a file."""
+    seconds = min(0.6, setting.seconds / 5)
+    return {
+        "sonic": limit(setting.limit_native, "sonic-rs", path, cores(setting), memory=True, seconds=seconds),
+        "sonic program": limit(setting.limit, "sonic-rs", path, cores(setting), seconds=seconds),
+    }
+
+
+# --- speed -----------------------------------------------------------------------------------------------------------
+
+
+def speed(setting, results):
+    """Telemetry, attack samples and never-repeating process creations, with limits and peers."""
+    options = _rsigma_options(setting)
+    for name, target in {"otrf": 0.40, "dev": 0.15, "procs-unique": 0.12}.items():
+        _speed_of(setting, results, name, target, options, limits=True)
+    _tenzir(setting, results)
+
+
+def categories(setting, results):
+    """The ratio for each category of Windows events."""
+    options = _rsigma_options(setting)
+    for name in sorted(setting.manifest["corpora"]):
+        if name.startswith("category/"):
+            _speed_of(setting, results, name, None, options, limits=False)
+
+
+def _speed_of(setting, results, name, target, options, limits):
+    pack, path, corpus = setting.pack("windows"), setting.path(name), setting.corpus(name)
+    jobs = yardsticks(setting, path)
+    jobs["khien"] = process(khien(setting, pack, path), cores(setting))
+    jobs["load"] = process(khien(setting, pack, empty(setting)), cores(setting))
+    jobs["first use"] = process(khien(setting, pack, setting.path("primer")), cores(setting))
+    if limits:
+        seconds = min(0.6, setting.seconds / 5)
+        jobs["lines"] = limit(setting.limit, "lines", path, cores(setting), seconds=seconds)
+        # Built as an ordinary program it does without vector instructions, which would be unfair.
+        jobs["simd-json"] = limit(setting.limit_native, "simd-json", path, cores(setting), seconds=seconds)
+    if options is not None:
+        part, events = _slice(setting, name, RSIGMA_EVENTS)
+        jobs["rsigma"] = process(_rsigma(setting, part, options), cores(setting))
+        jobs["rsigma load"] = process(_rsigma(setting, empty(setting), options), cores(setting))
+    figures = side_by_side(jobs, setting.seconds)
+
+    events_khien = corpus["events"]
+    sonic = figures["sonic"].value / events_khien
+    program = figures["sonic program"].value / events_khien
+    table = results.table("speed" if target else "categories")
+    row = Row(name, corpus, sonic, program)
+    table.add(row.of("Khiên", figures["khien"], figures["load"], events_khien))
+    # What is left when the automata of every route are built as well: the figure a long run tends to.
+    primed = events_khien - setting.corpus("primer")["events"]
+    if primed > 0:
+        table.add(row.of("Khiên, first use of every route taken off", figures["khien"], figures["first use"], primed))
+    if options is not None:
+        what = "rsigma" if events == events_khien else f"rsigma ({events:,} of the events)"
+        table.add(row.of(what, figures["rsigma"], figures["rsigma load"], events))
+    for reader in ("sonic", "sonic program", "simd-json", "lines"):
+        if target and reader in figures:
+            table.add(row.of(LIMIT_NAMES[reader], figures[reader], None, events_khien))
+    if target:
+        ratio = sonic * events_khien / (figures["khien"] - figures["load"]).value
+        results.target(f"{name}: events per CPU second, of sonic-rs", ratio, target, least=True)
+
+
+LIMIT_NAMES = {
+    "sonic": "limit: sonic-rs, in memory, built for this processor",
+    "sonic program": "limit: sonic-rs, reading the file",
+    "simd-json": "limit: simd-json, reading the file, built for this processor",
+    "lines": "limit: reading the lines only",
+}
+
+
+class Row:
+    """Makes the rows of one corpus."""
+
+    def __init__(self, name, corpus, sonic, program):
+        self.name, self.corpus, self.sonic, self.program = name, corpus, sonic, program
+
+    def of(self, what, whole, load, events):
+        net = whole - load if load else whole
+        # Below three spreads a difference says nothing.
+        sure = net.value > 3 * net.spread and net.value > 0
+        each = net.value / events
+        return {
+            "corpus": self.name.removeprefix("category/"),
+            "events": f"{self.corpus['events']:,}",
+            "made": self.corpus["how"],
+            "program": what,
+            "µs/event": f"{each * MICRO:.2f} ± {net.spread / events * MICRO:.2f}" if sure else "too little to tell",
+            "events/CPU s": f"{1 / each:,.0f}" if sure else "—",
+            "of sonic-rs": f"{self.sonic / each:.3f}" if sure else "—",
+            "of sonic-rs reading": f"{self.program / each:.3f}" if sure else "—",
+            "whole run, s": f"{whole.value:.3f}",
+            "runs": whole.samples,
+        }
+
+
+# --- peers -----------------------------------------------------------------------------------------------------------
+
+
+def _slice(setting, name, most):
+    """Every n-th event of a corpus as the peers are given it: flat and labelled with its log source."""
+    events = setting.corpus(name)["events"]
+    source = setting.corpus(name)["prepared"]
+    step = -(-events // most)
+    if step == 1:
+        return source, events
+    target = setting.corpora / "slices" / f"{name.replace('/', '-')}-{most}.jsonl"
+    target.parent.mkdir(exist_ok=True)
+    if not target.exists():
+        with open(source, "rb") as lines, open(target, "wb") as out:
+            out.writelines(itertools.islice(lines, 0, None, step))
+    return target, -(-events // step)
+
+
+def _rsigma(setting, path, options):
+    argv = [setting.peers["rsigma"], "engine", "eval", "--rules", setting.rules("windows"), "--event", f"@{path}"]
+    return [*argv, "--input-format", "json", *options]
+
+
+def _rsigma_options(setting):
+    """The fastest combination of rsigma's options on this machine; None without rsigma."""
+    if "rsigma" not in setting.peers:
+        return None
+    if not hasattr(_rsigma_options, "chosen"):
+        part, _ = _slice(setting, "otrf", TENZIR_EVENTS * 2)
+        combinations = [
+            ["--logsource-routing"],
+            ["--logsource-routing", "--cross-rule-ac"],
+            ["--logsource-routing", "--bloom-prefilter"],
+            ["--logsource-routing", "--cross-rule-ac", "--bloom-prefilter"],
+        ]
+        times = [run(_rsigma(setting, part, options), cores(setting)).cpu for options in combinations]
+        _rsigma_options.chosen = combinations[times.index(min(times))]
+    return _rsigma_options.chosen
+
+
+def _tenzir(setting, results):
+    """A slice, because it is slow; its own start and the loading of the rules are taken off."""
+    if "tenzir" not in setting.peers:
+        return
+    part, events = _slice(setting, "otrf", TENZIR_EVENTS)
+
+    def argv(path):
+        rules = setting.rules("windows")
+        pipeline = f'from_file "{path}" {{ read_ndjson }}\nsigma path="{rules}", refresh_interval=1d\nwrite_ndjson'
+        return [setting.peers["tenzir"], pipeline]
+
+    one, _ = _slice(setting, "otrf", 1)
+    jobs = yardsticks(setting, setting.path("otrf"))
+    jobs["tenzir"] = process(argv(part), cores(setting))
+    jobs["load"] = process(argv(one), cores(setting))
+    figures = side_by_side(jobs, setting.seconds)
+    whole = setting.corpus("otrf")["events"]
+    row = Row("otrf", setting.corpus("otrf"), figures["sonic"].value / whole, figures["sonic program"].value / whole)
+    what = f"tenzir ({events:,} of the events)"
+    results.table("speed").add(row.of(what, figures["tenzir"], figures["load"], events - 1))
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
+def mixed(setting, results):
+    """All rules on the logs of many products, beside the Windows rules on Windows telemetry."""
+    runs = {
+        "Windows telemetry, Windows rules": ("otrf", "windows"),
+        "Windows telemetry, all rules": ("otrf", "all"),
+        "mixed products, all rules": ("mixed", "all"),
+        "JSON lines of mixed, all rules": ("mixed-json", "all"),
+        "JSON lines of mixed, Windows rules": ("mixed-json", "windows"),
+    }
+    jobs = {}
+    for name in ("otrf", "mixed-json"):
+        for key, job in yardsticks(setting, setting.path(name)).items():
+            jobs[f"{key} {name}"] = job
+    for what, (corpus, rules) in runs.items():
+        jobs[what] = process(khien(setting, setting.pack(rules), setting.path(corpus)), cores(setting))
+    for rules in ("windows", "all"):
+        jobs[f"load {rules}"] = process(khien(setting, setting.pack(rules), empty(setting)), cores(setting))
+    figures = side_by_side(jobs, setting.seconds)
+    ratios = {}
+    for what, (name, rules) in runs.items():
+        corpus = setting.corpus(name)
+        net = figures[what] - figures[f"load {rules}"]
+        sonic = figures.get(f"sonic {name}")
+        ratios[what] = (corpus["events"] / net.value, sonic.value / net.value if sonic else None)
+        results.table("mixed").add(
+            {
+                "input": what,
+                "events": f"{corpus['events']:,}",
+                "µs/event": f"{net.value / corpus['events'] * MICRO:.2f}",
+                "events/CPU s": f"{ratios[what][0]:,.0f}",
+                "MB/CPU s": f"{corpus['bytes'] / net.value / 1e6:,.0f}",
+                "of sonic-rs": f"{ratios[what][1]:.3f}" if sonic else "— (not JSON alone)",
+            }
+        )
+    windows = ratios["Windows telemetry, Windows rules"]
+    mixed_events = ratios["mixed products, all rules"][0] / windows[0]
+    results.target("mixed input, all rules: events per CPU second, of the Windows figure", mixed_events, 0.8, least=True)
+    mixed_ratio = ratios["JSON lines of mixed, all rules"][1] / windows[1]
+    results.target("JSON lines of mixed, all rules: ratio to sonic-rs, of the Windows figure", mixed_ratio, 0.8, least=True)
+
+
+def growth(setting, results):
+    """CPU an event with 100 rules, all, and all ten times under new ids."""
+    sets = ("hundred", "windows", "all", "windows-x10")
+    for name in ("otrf", "procs-unique"):
+        jobs = {}
+        for rules in sets:
+            jobs[rules] = process(khien(setting, setting.pack(rules), setting.path(name)), cores(setting))
+            jobs[f"load {rules}"] = process(khien(setting, setting.pack(rules), empty(setting)), cores(setting))
+        figures = side_by_side(jobs, setting.seconds)
+        net = {rules: figures[rules] - figures[f"load {rules}"] for rules in sets}
+        events = setting.corpus(name)["events"]
+        for rules in sets:
+            results.table("growth").add(
+                {
+                    "corpus": name,
+                    "rules": f"{setting.manifest['rules'][rules]:,}",
+                    "µs/event": f"{net[rules].value / events * MICRO:.2f} ± {net[rules].spread / events * MICRO:.2f}",
+                    "of 100 rules": f"{net[rules].value / net['hundred'].value:.2f}",
+                    "of the Windows rules": f"{net[rules].value / net['windows'].value:.2f}",
+                }
+            )
+        if name == "otrf":
+            results.target("CPU an event, all Windows rules, of 100 rules", net["windows"].value / net["hundred"].value, 1.5)
+            ten = net["windows-x10"].value / net["windows"].value
+            results.target("CPU an event, ten times the rules, of the rules once", ten, 2.0)
+
+
+def threads(setting, results):
+    """Wall time with one and two workers; the loading of the rules, which nobody can divide, is taken off."""
+    allowed = {setting.cpu, min(_processors() - {setting.cpu}, default=setting.cpu)}
+    if len(allowed) < 2:
+        raise Failed("there is only one processor")
+    pack = setting.pack("windows")
+    for name in ("otrf", "otrf-repeated", "procs-unique"):
+        jobs = {}
+        for count in (1, 2):
+            for what, path in {"run": setting.path(name), "load": empty(setting)}.items():
+                jobs[what, count] = process(khien(setting, pack, path, threads=count), allowed, what="wall")
+        figures = side_by_side(jobs, setting.seconds)
+        net = {count: figures["run", count] - figures["load", count] for count in (1, 2)}
+        gain = net[1].value / net[2].value
+        results.table("threads").add(
+            {
+                "corpus": name,
+                "made": setting.corpus(name)["how"],
+                "one thread, s": f"{net[1].value:.3f} ± {net[1].spread:.3f}",
+                "two threads, s": f"{net[2].value:.3f} ± {net[2].spread:.3f}",
+                "gain": f"{gain:.2f}",
+            }
+        )
+        if name == "otrf-repeated":
+            results.target("two threads: speed, of one (wall time)", gain, 1.8, least=True)
+
+
+def _processors():
+
+
+    return os.sched_getaffinity(0)
+
+
+# --- loading and memory ----------------------------------------------------------------------------------------------
+
+
+def load(setting, results):
+    """Start, loading and an empty input."""
+    jobs, memory = {}, {}
+    for rules in ("all", "windows"):
+        for how, path in {"YAML": setting.rules(rules), "pack": setting.pack(rules)}.items():
+            argv = khien(setting, path, empty(setting))
+            jobs[rules, how] = process(argv, cores(setting))
+            memory[rules, how] = run(argv, cores(setting)).memory
+    figures = side_by_side(jobs, setting.seconds)
+    for (rules, how), figure in figures.items():
+        results.table("load").add(
+            {
+                "rules": f"{rules} ({setting.manifest['rules'][rules]:,})",
+                "from": how,
+                "CPU, ms": f"{figure.value * 1e3:.0f} ± {figure.spread * 1e3:.0f}",
+                "peak memory, MiB": f"{memory[rules, how]:.0f}",
+            }
+        )
+    results.target("loading all rules from YAML, CPU s", figures["all", "YAML"].value, 1.0)
+    results.target("loading all rules from a pack, CPU s", figures["all", "pack"].value, 0.150)
+
+
+def memory(setting, results):
+    """Peak memory for an input and one several times as large."""
+    pack = setting.pack("all")
+    worst = 0.0
+    for name in ("otrf", "otrf-repeated", "procs-unique", "mixed"):
+        for count in (1, 2):
+            used = run(khien(setting, pack, setting.path(name), threads=count), _processors()).memory
+            worst = max(worst, used)
+            size = setting.corpus(name)["bytes"] / (1 << 20)
+            results.table("memory").add(
+                {"corpus": name, "size, MiB": f"{size:,.0f}", "threads": count, "peak memory, MiB": f"{used:.0f}"}
+            )
+    results.target("peak memory, all rules, MiB", worst, 250.0)
+
+
+# --- correlations, EVTX, indicators ----------------------------------------------------------------------------------
+
+
+def correlation(setting, results):
+    """What an active correlation costs an event: many of them beside few, over the same base rules."""
+    path, events = setting.path("logons"), setting.corpus("logons")["events"]
+    base = RULES / "correlation-base"
+    few, many = (len(list((RULES / f"correlation-{what}").glob("*.yml"))) for what in ("few", "many"))
+    jobs = {}
+    for what, more in {"few": [], "many": [RULES / "correlation-many"]}.items():
+        rules = [base, RULES / "correlation-few", *more]
+        for kind, source in {"run": path, "load": empty(setting)}.items():
+            jobs[what, kind] = process(khien(setting, rules, source), cores(setting))
+    figures = side_by_side(jobs, setting.seconds)
+    few_of_them, all_of_them = (figures[what, "run"] - figures[what, "load"] for what in ("few", "many"))
+    each = (all_of_them - few_of_them).value / events / many
+    for what, net in {f"{few} correlations": few_of_them, f"{few + many} correlations": all_of_them}.items():
+        results.table("correlation").add({"active": what, "µs/event": f"{net.value / events * MICRO:.2f}"})
+    results.table("correlation").add({"active": "each further one", "µs/event": f"{each * MICRO:.3f}"})
+    results.target("an active correlation, µs an event", each * MICRO, 1.0)
+
+
+def evtx(setting, results):
+    """Binary event logs with all Windows rules, beside the crate evtx alone on the same files."""
+    folder = setting.path("evtx")
+    pack = setting.pack("windows")
+    seconds = min(1.0, setting.seconds / 3)
+    jobs = {
+        "evtx": limit(setting.limit, "evtx", folder, cores(setting), seconds=seconds),
+        "khien": process(khien(setting, pack, folder), cores(setting)),
+        "load": process(khien(setting, pack, empty(setting)), cores(setting)),
+        "first use": process(khien(setting, pack, setting.path("primer")), cores(setting)),
+    }
+    figures = side_by_side(jobs, setting.seconds)
+    events = setting.corpus("evtx")["events"]
+    alone = figures["evtx"].value
+    rows = {
+        "crate evtx alone, to JSON": figures["evtx"],
+        "Khiên": figures["khien"] - figures["load"],
+        "Khiên, first use of every route taken off": figures["khien"] - figures["first use"],
+    }
+    for what, figure in rows.items():
+        results.table("evtx").add(
+            {
+                "program": what,
+                "events": f"{events:,}",
+                "CPU, s": f"{figure.value:.3f} ± {figure.spread:.3f}",
+                "events/CPU s": f"{events / figure.value:,.0f}",
+                "of evtx alone": f"{figure.value / alone:.2f}",
+            }
+        )
+    results.target("EVTX folder: CPU, of the crate evtx alone", rows["Khiên"].value / alone, 2.0)
+
+
+def indicators(setting, results):
+    """Five million indicators (fewer with --quick) beside none."""
+    pack, path = setting.pack("windows"), setting.path("otrf")
+    option = ["--indicators", setting.corpora / "indicators.txt"]
+    jobs = {}
+    for what, more in {"without": [], "with": option}.items():
+        jobs[what] = process(khien(setting, pack, path, *more), cores(setting))
+        jobs[f"load {what}"] = process(khien(setting, pack, empty(setting), *more), cores(setting))
+    figures = side_by_side(jobs, setting.seconds)
+    used = run(khien(setting, pack, path, *option), cores(setting)).memory
+    net = {what: figures[what] - figures[f"load {what}"] for what in ("without", "with")}
+    events = setting.corpus("otrf")["events"]
+    for what in net:
+        results.table("indicators").add(
+            {
+                "indicators": f"{setting.manifest['indicators']:,}" if what == "with" else "none",
+                "µs/event": f"{net[what].value / events * MICRO:.2f} ± {net[what].spread / events * MICRO:.2f}",
+                "loading, CPU s": f"{figures[f'load {what}'].value:.2f}",
+                "peak memory, MiB": f"{used:.0f}" if what == "with" else "",
+            }
+        )
+    results.target("indicators: CPU an event, of none", net["with"].value / net["without"].value, 1.2)
+    results.target("indicators: peak memory, MiB", used, 600.0)
+
+
+# --- findings --------------------------------------------------------------------------------------------------------
+
+
+def same_findings(setting, results):
+    """Threads, packs and copies of rules must not change what is found."""
+    originals = compare.originals(setting.rules("windows-x10.tsv"))
+    for name in ("dev", "otrf", "procs-unique", "mixed"):
+        rules = "all" if name == "mixed" else "windows"
+        path = setting.path(name)
+        variants = {
+            "one thread, pack": (khien(setting, setting.pack(rules), path), 1),
+            "two threads, pack": (khien(setting, setting.pack(rules), path, threads=2), 1),
+            "one thread, YAML": (khien(setting, setting.rules(rules), path), 1),
+        }
+        if rules == "windows":
+            variants["ten times the rules"] = (khien(setting, setting.pack("windows-x10"), path), 10)
+        seen = {}
+        for what, (argv, copies) in variants.items():
+            target = setting.corpora / f"findings-{len(seen)}.ndjson"
+            with open(target, "wb") as out:
+                run(argv, _processors(), stdout=out)
+            seen[what] = (compare.digest(target, originals if copies > 1 else {}), copies, target)
+        reference = seen["one thread, pack"]
+        for what, (found, copies, target) in seen.items():
+            equal = found == reference[0].times(copies)
+            results.table("findings").add(
+                {
+                    "corpus": name,
+                    "run": what,
+                    "findings": f"{found.count:,}",
+                    "same as the first": "yes" if equal else "NO",
+                }
+            )
+            if not equal:
+                example = compare.difference(reference[2], target, originals if copies > 1 else {})
+                results.problem(f"{name}, {what}: findings differ, such as {example}")
+        for _, _, target in seen.values():
+            target.unlink()
+
+
+ALL = {
+    "speed": speed,
+    "categories": categories,
+    "mixed": mixed,
+    "growth": growth,
+    "threads": threads,
+    "load": load,
+    "memory": memory,
+    "correlation": correlation,
+    "evtx": evtx,
+    "indicators": indicators,
+    "findings": same_findings,
+}

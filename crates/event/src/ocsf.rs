@@ -136,7 +136,7 @@ impl<'a> Normalised<'a> {
     /// A Detection Finding (class 2004) on the event.
     pub fn finding(&self, input: &FindingInput<'_>) -> Json {
         let Self { record, mapped } = self;
-        let related = vec![related(&record.place, Some(mapped.type_uid()))];
+        let related = [related(&record.place, Some(mapped.type_uid()))];
         let mut out = detection(input, &record.place, &related);
         let mut evidence = mapped.evidence();
         evidence.insert("data".into(), json!({"matched": input.matched}));

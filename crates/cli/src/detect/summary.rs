@@ -61,7 +61,9 @@ impl Summary {
         if stats.unrecognised > 0 {
             row(text.summary_unrecognised(), &text.count(stats.unrecognised));
         }
-        row(text.summary_rules(), &self.rules(look, text));
+        if self.rules_used + self.rules_unusable > 0 {
+            row(text.summary_rules(), &self.rules(look, text));
+        }
         if stats.indicators > 0 {
             row(text.summary_indicators(), &self.indicators(look, text));
         }
@@ -83,7 +85,7 @@ impl Summary {
     }
 
     fn files(&self, text: Text) -> String {
-        let failed = self.stats.files_failed.len() as u64;
+        let failed = (self.stats.files_failed.len() + self.input_problems.len()) as u64;
         text.summary_files_value(&text.count(self.stats.files_read), &text.count(failed), &text.size(self.stats.bytes))
     }
 

@@ -58,6 +58,9 @@ pub fn render(groups: &Groups, shared: &Shared, look: Look, text: Text) -> Strin
     }
     let mut out = table.header();
     for (i, group) in sorted.iter().enumerate() {
+        if i > 0 && i <= DETAILED {
+            out.push('\n');
+        }
         out.push_str(&table.title(group));
         if i < DETAILED {
             out.push_str(&table.details(group));

@@ -19,18 +19,30 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Pieces that are read ahead.
 const PIECES: usize = 4;
 
-/// Says whether a [`Live`] reader may pause. It must not while its first bytes are looked at, or while it is read by
-/// something that does not know pauses.
+/// Tells a [`Live`] reader when to pause.
 #[derive(Clone, Debug, Default)]
-pub(super) struct MayPause(Arc<AtomicBool>);
+pub(super) struct Pauses {
+    allowed: Arc<AtomicBool>,
+    asked: Arc<AtomicBool>,
+}
 
-impl MayPause {
-    pub(super) fn set(&self, may: bool) {
-        self.0.store(may, Ordering::Relaxed);
+impl Pauses {
+    /// Allows pauses, or not: while something reads that does not know them.
+    pub(super) fn allow(&self, may: bool) {
+        self.allowed.store(may, Ordering::Relaxed);
     }
 
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Asks for one at the next read, by somebody who has kept what came before the last one.
+    pub(super) fn ask(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    fn are_allowed(&self) -> bool {
+        self.allowed.load(Ordering::Relaxed)
+    }
+
+    fn was_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -38,7 +50,7 @@ impl MayPause {
 pub(super) struct Live {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: io::Cursor<Vec<u8>>,
-    may_pause: MayPause,
+    pauses: Pauses,
     /// When the first byte was given that was not followed by a pause.
     since: Option<Instant>,
 }
@@ -46,15 +58,15 @@ pub(super) struct Live {
 impl Live {
     /// Reads `source` on a thread of its own. The thread ends with the source, or when the reader is gone and the source
     /// gives something.
-    pub(super) fn new(source: impl Read + Send + 'static, may_pause: MayPause) -> io::Result<Self> {
+    pub(super) fn new(source: impl Read + Send + 'static, pauses: Pauses) -> io::Result<Self> {
         let (sender, pieces) = sync_channel(PIECES);
         std::thread::Builder::new().name("standard input".to_owned()).spawn(move || read_ahead(source, &sender))?;
-        Ok(Self { pieces, piece: io::Cursor::default(), may_pause, since: None })
+        Ok(Self { pieces, piece: io::Cursor::default(), pauses, since: None })
     }
 
     /// The next piece; `None` at the end.
     fn next_piece(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let Some(since) = self.since.filter(|_| self.may_pause.get()) else {
+        let Some(since) = self.since.filter(|_| self.pauses.are_allowed()) else {
             return self.pieces.recv().ok().transpose();
         };
         let left = PATIENCE.saturating_sub(since.elapsed());
@@ -73,7 +85,8 @@ impl Live {
 
 impl Read for Live {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.may_pause.get() && self.since.is_some_and(|since| since.elapsed() >= PATIENCE) {
+        let has_waited = |since: Instant| since.elapsed() >= PATIENCE;
+        if self.pauses.are_allowed() && (self.pauses.was_asked() || self.since.is_some_and(has_waited)) {
             return Err(self.pause());
         }
         if self.piece.position() == self.piece.get_ref().len() as u64 {
@@ -121,12 +134,14 @@ mod tests {
     #[test]
     fn a_source_that_waits_makes_a_pause_once() {
         let (tell, told) = std::sync::mpsc::channel();
-        let may_pause = MayPause::default();
-        let mut live = Live::new(Told(told), may_pause.clone()).unwrap();
+        let pauses = Pauses::default();
+        let mut live = Live::new(Told(told), pauses.clone()).unwrap();
         let mut buffer = [0; 8];
         tell.send(b"one".as_slice()).unwrap();
         assert_eq!(live.read(&mut buffer).unwrap(), 3);
-        may_pause.set(true);
+        pauses.allow(true);
+        assert_eq!(live.read(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        pauses.ask();
         assert_eq!(live.read(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         tell.send(b"two more bytes".as_slice().split_at(8).0).unwrap();
         assert_eq!(live.read(&mut buffer).unwrap(), 8);

@@ -11,7 +11,7 @@ use khien_event::frame::{Block, Frames, Framing, Skipped};
 use khien_event::input::{self, SNIFF_BYTES};
 use khien_event::text::LineFormat;
 
-use super::live::{Live, MayPause};
+use super::live::{Live, Pauses};
 use crate::args::Format;
 use crate::glob::Input;
 
@@ -51,19 +51,19 @@ pub(super) type Give<'a> = dyn FnMut(Task) -> bool + 'a;
 /// What opening or reading failed with; the tasks handed out before hold what could be read.
 pub(super) fn input(index: u32, input: &Input, format: Format, give: &mut Give<'_>) -> io::Result<()> {
     let bytes = Arc::new(AtomicU64::new(0));
-    let may_pause = MayPause::default();
+    let pauses = Pauses::default();
     let reader: Box<dyn Read + Send> = match input {
-        Input::Standard => Box::new(Live::new(io::stdin(), may_pause.clone())?),
+        Input::Standard => Box::new(Live::new(io::stdin(), pauses.clone())?),
         Input::File(path) => Box::new(File::open(path)?),
     };
     let counted = Counted { inner: reader, bytes: bytes.clone() };
     let mut plain = input::open(counted, EXPANDED_BYTES)?;
-    may_pause.set(true);
+    pauses.allow(true);
     let mut head = Vec::new();
-    let broken = sniff(&mut plain, &mut head).err();
+    let broken = sniff(&mut plain, &mut head, &pauses).err();
     let recognised = recognise(&head, &input.name(), format);
     // Chunks of an event log are read whole.
-    may_pause.set(recognised != input::Format::Evtx);
+    pauses.allow(recognised != input::Format::Evtx);
     let rest: Box<dyn Read + Send> = match broken {
         // What was read before the fault is still worth reading.
         Some(error) => Box::new(Failing(Some(error))),
@@ -82,12 +82,15 @@ pub(super) fn input(index: u32, input: &Input, format: Format, give: &mut Give<'
 }
 
 /// Reads the first bytes, by which an input is recognised: [`SNIFF_BYTES`], or what a live one gives before it pauses.
-fn sniff(reader: &mut impl Read, head: &mut Vec<u8>) -> io::Result<()> {
+fn sniff(reader: &mut impl Read, head: &mut Vec<u8>, pauses: &Pauses) -> io::Result<()> {
     loop {
         let missing = SNIFF_BYTES.saturating_sub(head.len()) as u64;
         match reader.by_ref().take(missing).read_to_end(head) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && !head.contains(&b'\n') => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                pauses.ask();
+                return Ok(());
+            }
             other => return other.map(drop),
         }
     }

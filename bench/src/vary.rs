@@ -278,11 +278,12 @@ impl<'a> Variation<'a> {
             return Some(format!("S-1-5-21-{}-{}-{}", self.rng.below(1 << 31), self.unique(), 1_001));
         }
         let address: std::net::IpAddr = text.parse().ok()?;
-        let [_, a, b, c] = (self.unique() as u32).to_be_bytes();
-        let [first, second, ..] = (self.unique() >> 18).to_be_bytes().map(|byte| byte & 0x7f);
+        // The number of the event makes it unique, the place in the event only tells its addresses apart.
+        let [_, a, b, c] = (self.number as u32).to_be_bytes();
+        let place = (self.unique() % TOKENS_AN_EVENT) as u8;
         Some(match address {
-            std::net::IpAddr::V4(old) => format!("{}.{a}.{b}.{c}", old.octets()[0] ^ first),
-            std::net::IpAddr::V6(_) => format!("fd00:{second:x}::{a:x}:{b:x}{c:02x}"),
+            std::net::IpAddr::V4(old) => format!("{}.{a}.{b}.{c}", old.octets()[0] ^ (place & 0x7f)),
+            std::net::IpAddr::V6(_) => format!("fd00:{place:x}::{a:x}:{b:x}{c:02x}"),
         })
     }
 
@@ -510,6 +511,17 @@ mod tests {
         let repeated: Vec<_> =
             seen.iter().filter(|((name, _), count)| **count > 1 && !constant.contains(&name.as_str())).collect();
         assert!(repeated.is_empty(), "{repeated:?}");
+    }
+
+    #[test]
+    fn addresses_stay_unique_in_large_corpora() {
+        let addresses = |number| {
+            let mut variation = Variation::new(&[], number);
+            [variation.scalar("192.0.2.1").unwrap(), variation.scalar("2001:db8::1").unwrap()]
+        };
+        let all: std::collections::HashSet<[String; 2]> = (0..300_000).map(addresses).collect();
+        let distinct = |at: usize| all.iter().map(|pair| &pair[at]).collect::<std::collections::HashSet<_>>().len();
+        assert_eq!((distinct(0), distinct(1)), (300_000, 300_000));
     }
 
     #[test]

@@ -419,7 +419,9 @@ impl Builder<'_> {
             Expr::Named(_, inner) => self.known_fields(inner, out),
             Expr::Not(inner) => self.known_fields(inner, &mut Vec::new()),
             Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => {
-                list.iter().for_each(|e| self.known_fields(e, out));
+                for part in list {
+                    self.known_fields(part, out);
+                }
             }
             Expr::Item(item) => {
                 let holds = self.known(item) == Some(true);

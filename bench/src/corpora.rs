@@ -23,6 +23,7 @@ const UNPACKED_LIMIT: u64 = 8 << 30;
 const SAMPLES: usize = 3_000;
 /// Lines of a file of the mixed corpus.
 const MIXED_CHUNK: u64 = 2_000;
+const WINDOWS: &str = "windows";
 /// One in so many events of the telemetry goes into the mixed corpus.
 const MIXED_TELEMETRY_STEP: u64 = 4;
 
@@ -197,14 +198,14 @@ impl Maker<'_> {
 
     /// Logs of many products, in files that take turns.
     fn mixed(&self, sources: &Path, manifest: &mut Manifest) -> Result<()> {
-        let mut mixed = Mixed::new(self.out.join("mixed"), self.out.join("mixed-json.jsonl"))?;
+        let mut mixed = Mixed::new(self.out)?;
         for (number, line) in (0..).zip(self.lines("windows_otrf_flat_dev.jsonl")?) {
             if number % MIXED_TELEMETRY_STEP == 0 {
-                mixed.line("windows", &line?)?;
+                mixed.line(WINDOWS, &line?)?;
             }
         }
         for line in self.lines("windows_evtx_dev.jsonl")? {
-            mixed.line("windows", &line?)?;
+            mixed.line(WINDOWS, &line?)?;
         }
         self.cloud(&mut mixed)?;
         for copy in 0..self.sizes.mixed_copies {
@@ -213,7 +214,7 @@ impl Maker<'_> {
             if copy < 3 {
                 mixed.folder(&sources.join("zeek"), copy, &|_| Some("zeek"))?;
             }
-            mixed.folder(&sources.join("other"), copy, &|name| name.ends_with(".log").then_some("auditd"))?;
+            mixed.folder(&sources.join("other"), copy, &|_| Some("auditd"))?;
         }
         mixed.finish(manifest)
     }
@@ -413,16 +414,19 @@ struct Mixed {
     folder: PathBuf,
     /// For each product the file being written and its turn.
     open: BTreeMap<&'static str, (Output, u64)>,
+    /// All lines of JSON, and those of Windows among them, once more in one file each.
     json: Output,
+    windows: Output,
     files: u64,
     events: u64,
     bytes: u64,
 }
 
 impl Mixed {
-    fn new(folder: PathBuf, json: PathBuf) -> Result<Self> {
-        let json = Output::create(json)?;
-        Ok(Self { folder, open: BTreeMap::new(), json, files: 0, events: 0, bytes: 0 })
+    fn new(out: &Path) -> Result<Self> {
+        let json = Output::create(out.join("mixed-json.jsonl"))?;
+        let windows = Output::create(out.join("mixed-windows.jsonl"))?;
+        Ok(Self { folder: out.join("mixed"), open: BTreeMap::new(), json, windows, files: 0, events: 0, bytes: 0 })
     }
 
     /// A line of JSON.
@@ -440,6 +444,9 @@ impl Mixed {
             output.line(line)?;
         }
         self.json.line(line)?;
+        if product == WINDOWS {
+            self.windows.line(line)?;
+        }
         self.events += 1;
         self.bytes += line.len() as u64 + 1;
         Ok(())
@@ -487,6 +494,7 @@ impl Mixed {
             "path": self.folder, "events": self.events, "bytes": self.bytes, "files": self.files, "how": how,
         });
         manifest.insert("mixed".to_owned(), entry);
+        self.windows.finish(manifest, "mixed-windows", "the Windows events of mixed")?;
         self.json.finish(manifest, "mixed-json", "the JSON lines of mixed")
     }
 }

@@ -170,8 +170,8 @@ fn repeat(least: Duration, mut pass: impl FnMut() -> Result<Count>) -> Result<Me
     loop {
         let count = pass()?;
         let after = cpu::used()?;
-        passes.push((after - before).as_secs_f64());
-        if after - start >= least {
+        passes.push(after.saturating_sub(before).as_secs_f64());
+        if after.saturating_sub(start) >= least {
             return Ok(Measured { events: count.events, bytes: count.bytes, passes });
         }
         before = after;

@@ -1,4 +1,4 @@
-//! The rule sets that are measured, made from the folders of SigmaHQ.
+//! The rule sets that are measured, made from the folders of `SigmaHQ`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -71,7 +71,8 @@ fn retitle(line: &str, copy: usize) -> String {
 /// A UUID of version 4's form, made from `seed`.
 fn uuid(seed: &str) -> String {
     let digest = Sha256::digest(seed.as_bytes());
-    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let number = digest.iter().take(16).fold(0u128, |number, &byte| (number << 8) | u128::from(byte));
+    let hex = format!("{number:032x}");
     let part = |from: usize, length: usize| hex.chars().skip(from).take(length).collect::<String>();
     format!("{}-{}-4{}-a{}-{}", part(0, 8), part(8, 4), part(13, 3), part(17, 3), part(20, 12))
 }

@@ -278,11 +278,12 @@ impl<'a> Variation<'a> {
             return Some(format!("S-1-5-21-{}-{}-{}", self.rng.below(1 << 31), self.unique(), 1_001));
         }
         let address: std::net::IpAddr = text.parse().ok()?;
-        let [_, a, b, c] = (self.unique() as u32).to_be_bytes();
-        let [first, second, ..] = (self.unique() >> 18).to_be_bytes().map(|byte| byte & 0x7f);
+        // The number of the event makes it unique, the place in the event only tells its addresses apart.
+        let [_, a, b, c] = (self.number as u32).to_be_bytes();
+        let place = (self.unique() % TOKENS_AN_EVENT) as u8;
         Some(match address {
-            std::net::IpAddr::V4(old) => format!("{}.{a}.{b}.{c}", old.octets()[0] ^ first),
-            std::net::IpAddr::V6(_) => format!("fd00:{second:x}::{a:x}:{b:x}{c:02x}"),
+            std::net::IpAddr::V4(old) => format!("{}.{a}.{b}.{c}", old.octets()[0] ^ (place & 0x7f)),
+            std::net::IpAddr::V6(_) => format!("fd00:{place:x}::{a:x}:{b:x}{c:02x}"),
         })
     }
 
@@ -513,13 +514,24 @@ mod tests {
     }
 
     #[test]
+    fn addresses_stay_unique_in_large_corpora() {
+        let addresses = |number| {
+            let mut variation = Variation::new(&[], number);
+            [variation.scalar("192.0.2.1").unwrap(), variation.scalar("2001:db8::1").unwrap()]
+        };
+        let all: std::collections::HashSet<[String; 2]> = (0..300_000).map(addresses).collect();
+        let distinct = |at: usize| all.iter().map(|pair| &pair[at]).collect::<std::collections::HashSet<_>>().len();
+        assert_eq!((distinct(0), distinct(1)), (300_000, 300_000));
+    }
+
+    #[test]
     fn values_keep_their_form() {
         for event in varied(50) {
             let text = |name: &str| event[name].as_str().unwrap().to_owned();
             assert!(is_guid(&text("ProcessGuid")));
             assert!(text("UtcTime").starts_with("2026-01-05 00:00:"), "{}", text("UtcTime"));
             assert_eq!(text("UtcTime").len(), 23);
-            assert!(text("Image").starts_with("C:\\") && text("Image").ends_with(".exe"));
+            assert!(text("Image").starts_with("C:\\") && text("Image").rsplit('.').next() == Some("exe"));
             assert!(text("CommandLine").contains("--level"));
             assert!(text("SourceIp").parse::<std::net::IpAddr>().is_ok());
             assert_eq!(text("Hashes").len(), 36);

@@ -253,15 +253,6 @@ impl Worker {
         Ok(outcome)
     }
 
-    /// dbg
-    pub fn dbg(&self) {
-        let mut order: Vec<&Route> = self.routes.iter().collect();
-        order.sort_by_key(|r| std::cmp::Reverse(r.events));
-        for r in order.into_iter().take(3) {
-            r.dbg(&|b| self.detector.rules[self.detector.bodies[b as usize].rules[0] as usize].title.clone());
-        }
-    }
-
     /// The fields of the event handled last.
     pub fn fields(&self) -> &Fields {
         &self.fields
@@ -308,7 +299,7 @@ impl Worker {
         rules.sort_unstable();
         let time_ns = event_time(fields, raw, &self.times[usize::from(fields.shape.0)]);
         for (rule, body) in rules {
-            report.fill(&mut evaluation, route.condition(body));
+            report.fill(&mut evaluation, route.known(body), route.condition(body));
             let matched = report.matched();
             let finding = Finding {
                 head: &detector.heads[rule as usize],

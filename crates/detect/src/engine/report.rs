@@ -4,7 +4,7 @@ use khien_event::fields::{Field, Kind};
 
 use super::eval::Evaluation;
 use super::plan::Node;
-use super::values::ValueRef;
+use super::values::{Slot, ValueRef};
 use crate::finding::Matched;
 
 /// Buffers for the matched fields of one finding.
@@ -18,8 +18,13 @@ pub(super) struct Report {
 
 impl Report {
     /// Collects what made `node` hold for the event under `evaluation`.
-    pub(super) fn fill(&mut self, evaluation: &mut Evaluation<'_>, node: &Node) {
+    /// `known` are fields that hold for every event of its route.
+    pub(super) fn fill(&mut self, evaluation: &mut Evaluation<'_>, known: &[(Box<str>, Vec<Slot>)], node: &Node) {
         let mut items = Vec::with_capacity(16);
+        for (field, slots) in known {
+            let value = slots.iter().find_map(|&slot| evaluation.values.first(slot));
+            items.push((&**field, value));
+        }
         evaluation.matched(node, &mut items);
         self.text.clear();
         self.ends.clear();

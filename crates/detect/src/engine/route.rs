@@ -142,13 +142,22 @@ fn decided(item: &ItemNode, value: Option<&Option<String>>) -> bool {
         }
 }
 
+/// A body as it stands on a route.
+struct RouteBody {
+    /// Index among the detector's bodies.
+    body: u32,
+    condition: Node,
+    /// Fields whose items hold for every event of the route, with their slots; findings show them too.
+    known: Vec<(Box<str>, Vec<Slot>)>,
+}
+
 /// See the module text.
 pub(super) struct Route {
     /// The kind of its events.
     pub(super) kind: KindId,
     encoding: Encoding,
-    /// The bodies that can hold, with their lowered conditions.
-    bodies: Vec<(u32, Node)>,
+    /// The bodies that can hold.
+    bodies: Vec<RouteBody>,
     /// Slot per field id, [`NO_SLOT`] for fields no rule here looks at.
     slot_of: Vec<Slot>,
     slots: usize,
@@ -163,7 +172,7 @@ pub(super) struct Route {
     chosen: bool,
     /// Number of the last event for which a body became a candidate.
     seen: Vec<u64>,
-    pub(super) events: u64,
+    events: u64,
     lessons: Lessons,
     /// First of the numbers under which the values of its slots are remembered.
     owner: u64,
@@ -171,7 +180,6 @@ pub(super) struct Route {
     records: Vec<Record>,
 }
 
-thread_local! { static DBG: std::cell::RefCell<HashMap<(u64, u32), u64>> = Default::default(); }
 const NO_SLOT: Slot = Slot::MAX;
 
 /// What the search for candidates needs from event to event, whatever their route.
@@ -219,9 +227,12 @@ impl Route {
                 continue;
             }
             builder.ordinal = 0;
-            let node = lower(&rule.condition, &mut builder);
-            if !matches!(node, Node::Const(false)) {
-                bodies.push((body, node));
+            let condition = lower(&rule.condition, &mut builder);
+            if !matches!(condition, Node::Const(false)) {
+                builder.ordinal = 0;
+                let mut known = Vec::new();
+                builder.known_fields(&rule.condition, &mut known);
+                bodies.push(RouteBody { body, condition, known });
             }
         }
         let slots = builder.slots;
@@ -245,12 +256,17 @@ impl Route {
 
     /// The condition of a candidate.
     pub(super) fn condition(&self, candidate: u32) -> &Node {
-        &self.bodies[candidate as usize].1
+        &self.bodies[candidate as usize].condition
+    }
+
+    /// The fields of a candidate that need no evaluation on this route.
+    pub(super) fn known(&self, candidate: u32) -> &[(Box<str>, Vec<Slot>)] {
+        &self.bodies[candidate as usize].known
     }
 
     /// The detector's body behind a candidate.
     pub(super) fn body(&self, candidate: u32) -> usize {
-        self.bodies[candidate as usize].0 as usize
+        self.bodies[candidate as usize].body as usize
     }
 
     /// Sorts the fields of an event into the values of `search` and fills its candidates with the bodies worth
@@ -290,39 +306,7 @@ impl Route {
             if *last != self.events {
                 *last = self.events;
                 search.candidates.push(body);
-                DBG.with_borrow_mut(|d| *d.entry((self.owner, body)).or_default() += 1);
             }
-        }
-    }
-
-    pub(super) fn dbg(&self, rules: &dyn Fn(u32) -> String) {
-        let mut l: Vec<_> =
-            DBG.with_borrow(|d| d.iter().filter(|(k, _)| k.0 == self.owner).map(|(k, v)| (*v, k.1)).collect());
-        l.sort_unstable_by(|a, b| b.cmp(a));
-        println!(
-            "route kind {:?} events {} bodies {} always {}",
-            self.kind,
-            self.events,
-            self.bodies.len(),
-            self.always.len()
-        );
-        for (n, body) in l.into_iter().take(45) {
-            let w = witness(&self.bodies[body as usize].1, self.encoding, &self.lessons);
-            let w: Vec<String> = w
-                .unwrap_or_default()
-                .iter()
-                .take(6)
-                .map(|s| {
-                    format!(
-                        "{:?}{:?}:{}={:.3}",
-                        s.slot,
-                        s.place,
-                        String::from_utf8_lossy(&s.bytes),
-                        self.lessons.price(s)
-                    )
-                })
-                .collect();
-            println!("{n:>8} {:<50} {}", rules(self.bodies[body as usize].0), w.join(" "));
         }
     }
 
@@ -379,8 +363,8 @@ impl Route {
         let mut signs: HashMap<Sign, Vec<u32>> = HashMap::new();
         self.chosen = true;
         self.always.clear();
-        for (index, (_, node)) in self.bodies.iter().enumerate() {
-            match witness(node, self.encoding, &self.lessons) {
+        for (index, body) in self.bodies.iter().enumerate() {
+            match witness(&body.condition, self.encoding, &self.lessons) {
                 None => self.always.push(index as u32),
                 Some(chosen) => chosen.into_iter().for_each(|sign| signs.entry(sign).or_default().push(index as u32)),
             }
@@ -427,6 +411,26 @@ impl Builder<'_> {
             self.slots += 1;
         }
         Some(*place)
+    }
+
+    /// Appends the fields of items that are known to hold and do not stand behind a `not`.
+    fn known_fields(&mut self, expr: &Expr, out: &mut Vec<(Box<str>, Vec<Slot>)>) {
+        match expr {
+            Expr::Named(_, inner) => self.known_fields(inner, out),
+            Expr::Not(inner) => self.known_fields(inner, &mut Vec::new()),
+            Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => {
+                for part in list {
+                    self.known_fields(part, out);
+                }
+            }
+            Expr::Item(item) => {
+                let holds = self.known(item) == Some(true);
+                if let Some(field) = item.field.as_ref().filter(|_| holds) {
+                    let slots = self.slots(field);
+                    out.push((field.as_str().into(), slots));
+                }
+            }
+        }
     }
 
     /// What the outcomes known so far say of a condition, if they decide it.

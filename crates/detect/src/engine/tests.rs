@@ -74,6 +74,25 @@ proptest! {
     }
 }
 
+/// What the kind of event decides by itself is part of what a finding shows.
+#[test]
+fn fields_that_are_folded_away_are_shown() {
+    use crate::rule::load::{Loader, Placeholders};
+    let text = "title: T\nid: t\nlogsource: {product: windows, service: system}\ndetection:\n  a: {EventID: 7045}\n  condition: a\n";
+    let mut loader = Loader::new(Placeholders::default());
+    loader.add_file("t.yml", text);
+    let detector = Arc::new(Detector::new(loader.finish().rules, &[], Taxonomy::embedded()));
+    let mut worker = Worker::new(detector.clone());
+    let mut decoder = JsonDecoder::new(detector.names().clone(), Taxonomy::embedded(), Emit::Named);
+    let record = br#"{"Channel":"System","EventID":7045,"ServiceName":"x"}"#;
+    let mut shown = Vec::new();
+    let mut each = |_: usize, f: &Finding<'_>, _: &Fields| {
+        shown.extend(f.matched.iter().map(|m| (m.field.to_owned(), m.json.to_owned())));
+    };
+    worker.record(&mut decoder, record, 1, &mut each).unwrap();
+    assert_eq!(shown, [("EventID".to_owned(), "7045".to_owned())]);
+}
+
 /// Samples that once differed.
 #[test]
 fn regressions() {

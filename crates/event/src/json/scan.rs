@@ -185,7 +185,7 @@ fn blocks_with(masks: impl Fn(&[u8; 64]) -> Masks, record: &[u8], quotes: &mut V
 #[cfg(target_arch = "x86_64")]
 #[expect(
     unsafe_code,
-    reason = "vector instructions: 6 to 20 times the portable loop (docs/benchmarks.md); compared with it by test and fuzzer"
+    reason = "vector instructions for the innermost loop of the reader; compared with the portable loop by a test"
 )]
 #[expect(
     clippy::cast_ptr_alignment,

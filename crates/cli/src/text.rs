@@ -174,6 +174,7 @@ messages! {
     beyond_table(findings) { vi: "{findings} phát hiện của các luật khác không hiện ở đây; dùng --output ndjson để lấy hết", en: "{findings} findings of further rules are not shown here; use --output ndjson for all" }
     times(count) { vi: "{count} lần", en: "{count}×" }
     at_position(file, position) { vi: "{file}:{position}", en: "{file}:{position}" }
+    evidence(places) { vi: "các sự kiện: {places}", en: "events: {places}" }
     at_least(count) { vi: "ít nhất {count}", en: "at least {count} of" }
 
     progress(events, rate, findings) { vi: "{events} sự kiện, {rate} sự kiện/giây, {findings} phát hiện", en: "{events} events, {rate} events/s, {findings} findings" }

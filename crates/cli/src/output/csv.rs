@@ -4,7 +4,7 @@
 //! it as a formula (<https://owasp.org/www-community/attacks/CSV_Injection>): logs are written by attackers too. Control
 //! characters other than line breaks become visible escapes. For exact values use NDJSON.
 
-use khien_detect::finding::{Finding, Head};
+use khien_detect::finding::{Evidence, Finding, Head};
 
 use super::heads::Heads;
 use super::{Block, Place, Render, Shared, json, ndjson};
@@ -12,7 +12,7 @@ use crate::attack;
 use crate::safe;
 
 /// The first line.
-pub const HEADER: &str = "time,level,rule_id,title,source,tags,attack,author,file,position,matched,record\r\n";
+pub const HEADER: &str = "time,level,rule_id,title,source,tags,attack,author,file,position,matched,record,evidence\r\n";
 
 /// See the module text.
 pub struct Csv {
@@ -25,6 +25,14 @@ impl Csv {
     /// A renderer with empty caches.
     pub fn new(shared: &Shared) -> Self {
         Self { heads: Heads::new(head_cells), shared: shared.clone(), scratch: Vec::new() }
+    }
+}
+
+impl Csv {
+    /// The events that led to a correlation: `file:position` and the rule, divided by semicolons.
+    fn evidence(&self, finding: &Finding<'_>) -> String {
+        let of = |e: &Evidence| format!("{}:{} {}", self.shared.file(e.file), e.position, e.rule);
+        finding.evidence.iter().map(of).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -47,6 +55,8 @@ impl Render for Csv {
         cell(&String::from_utf8_lossy(&self.scratch), out);
         out.push(b',');
         cell(&String::from_utf8_lossy(finding.raw), out);
+        out.push(b',');
+        cell(&self.evidence(finding), out);
         out.extend_from_slice(b"\r\n");
     }
 }

@@ -105,7 +105,7 @@ impl Table<'_> {
         )
     }
 
-    /// ATT&CK and id, times, sample events.
+    /// Id and ATT&CK, times, sample events.
     fn details(&self, group: &Group) -> String {
         let mut out = String::new();
         let attack = attack::words(&group.head.tags);
@@ -114,7 +114,8 @@ impl Table<'_> {
             Source::Correlation => Some(self.text.from_correlation()),
             Source::Indicator => Some(self.text.from_indicator()),
         };
-        let parts = [Some(attack.as_str()), source, Some(group.head.id.as_str())];
+        // The id first: it is what people copy, and must not be cut.
+        let parts = [Some(group.head.id.as_str()), source, Some(attack.as_str())];
         let parts: Vec<&str> = parts.into_iter().flatten().filter(|p| !p.is_empty()).collect();
         self.indented(&parts.join(" · "), 2, &mut out);
         self.indented(&self.times(group), 2, &mut out);
@@ -137,25 +138,39 @@ impl Table<'_> {
     }
 
     fn sample(&self, sample: &Sample, out: &mut String) {
-        let file = match self.shared.file(sample.file) {
-            "-" => self.text.standard_input().into(),
-            name => safe::line(name),
-        };
-        let place = self.text.at_position(&file, &sample.position.to_string());
+        let place = self.place(sample.file, sample.position);
         // The end of a path tells more than its beginning.
         let room = self.look.columns.saturating_sub(2);
         let place = fit_end(&place, room);
-        append(
-            out,
-            format_args!(
-                "  {place}
-"
-            ),
-        );
+        append(out, format_args!("  {place}\n"));
         for (name, value) in &sample.fields {
             let line = if name.is_empty() { value.clone() } else { format!("{name}: {value}") };
             self.indented(&line, 4, out);
         }
+        if !sample.evidence.is_empty() {
+            self.indented(&self.evidence(sample), 4, out);
+        }
+    }
+
+    /// The events that led to a correlation; those of the same file by their position alone.
+    fn evidence(&self, sample: &Sample) -> String {
+        let mut places: Vec<String> = Vec::new();
+        for (index, &(file, position)) in sample.evidence.iter().enumerate() {
+            let before = index.checked_sub(1).and_then(|i| sample.evidence.get(i)).map_or(sample.file, |e| e.0);
+            places.push(if before == file { format!(":{position}") } else { self.place(file, position) });
+        }
+        if sample.more_evidence > 0 {
+            places.push(self.text.and_more(&self.text.count(sample.more_evidence)));
+        }
+        self.text.evidence(&places.join(", "))
+    }
+
+    fn place(&self, file: u32, position: u64) -> String {
+        let file = match self.shared.file(file) {
+            "-" => self.text.standard_input().into(),
+            name => safe::line(name),
+        };
+        self.text.at_position(&file, &position.to_string())
     }
 
     /// Appends one faint line, cut where the terminal ends.

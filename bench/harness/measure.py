@@ -13,6 +13,8 @@ RUN_LIMIT = 900
 # Most samples of one figure.
 MOST_SAMPLES = 60
 LEAST_SAMPLES = 3
+# Limits are medians of many passes already.
+LIMIT_SHARE = 0.4
 
 
 class Failed(Exception):
@@ -68,11 +70,13 @@ class Job:
     """A program to be measured several times. `take` runs it once and returns (figure, CPU seconds it took)."""
 
     take: object
+    # The part of the time of a full figure that this one needs; less where runs hardly differ.
+    share: float = 1.0
     figures: list = field(default_factory=list)
     spent: float = 0.0
 
     def done(self, seconds):
-        return len(self.figures) >= MOST_SAMPLES or (len(self.figures) >= LEAST_SAMPLES and self.spent >= seconds)
+        return len(self.figures) >= MOST_SAMPLES or (len(self.figures) >= LEAST_SAMPLES and self.spent >= seconds * self.share)
 
     def step(self):
         figure, spent = self.take()
@@ -80,14 +84,14 @@ class Job:
         self.spent += spent
 
 
-def process(argv, cpus, what="cpu", **more):
+def process(argv, cpus, what="cpu", share=1.0, **more):
     """A program whose whole run is the figure."""
 
     def take():
         result = run(argv, cpus, **more)
         return getattr(result, what), result.cpu
 
-    return Job(take)
+    return Job(take, share)
 
 
 def limit(program, reader, path, cpus, memory=False, seconds=0.6):
@@ -104,7 +108,7 @@ def limit(program, reader, path, cpus, memory=False, seconds=0.6):
             answer = json.load(stream)
         return answer["cpu_seconds"], result.cpu
 
-    return Job(take)
+    return Job(take, LIMIT_SHARE)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ const BLOCK: usize = 1 << 20;
 const UNPACKED_LIMIT: u64 = 8 << 30;
 /// Original events of a category that are kept to be varied.
 const SAMPLES: usize = 3_000;
+/// Events of a category from which on it is also measured as recorded.
+const LEAST_RECORDED: u64 = 2_000;
 /// Lines of a file of the mixed corpus.
 const MIXED_CHUNK: u64 = 2_000;
 const WINDOWS: &str = "windows";
@@ -32,7 +34,7 @@ const MIXED_TELEMETRY_STEP: u64 = 4;
 pub struct Sizes {
     /// Varied process creations.
     pub processes: u64,
-    /// Events a category is brought to when it has fewer than a third of them.
+    /// Varied events of a category that has fewer than a third of them.
     pub category: u64,
     /// Varied copies of the other products' logs.
     pub mixed_copies: u64,
@@ -171,13 +173,12 @@ impl Maker<'_> {
         self.varied(samples, self.sizes.processes, "procs-unique", "varied: no value repeats", manifest)
     }
 
-    /// Brings small categories to a size that can be measured.
+    /// Brings small categories to a size that can be measured; those that can be as recorded get a second corpus.
     fn categories(&self, recorded: &BTreeMap<&'static str, Samples>, manifest: &mut Manifest) -> Result<()> {
-        for (category, samples) in recorded {
-            let name = format!("category/{category}");
-            if samples.events < self.sizes.category / 3 && !samples.kept.is_empty() {
-                self.varied(&samples.kept, self.sizes.category, &name, "varied: no value repeats", manifest)?;
-            }
+        for (category, samples) in recorded.iter().filter(|(_, samples)| samples.events < self.sizes.category / 3) {
+            let measurable = samples.events >= LEAST_RECORDED;
+            let name = format!("category/{category}{}", if measurable { " varied" } else { "" });
+            self.varied(&samples.kept, self.sizes.category, &name, "varied: no value repeats", manifest)?;
         }
         Ok(())
     }

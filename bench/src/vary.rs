@@ -113,6 +113,7 @@ impl Varier {
     /// The variation `number` of `event`: no two numbers share a value outside [`KEPT`] and [`is_constant`].
     pub fn event(&self, event: &Value, number: u64) -> Value {
         let mut variation = Variation::new(&self.words, number);
+        variation.rendered = event.get("Message").is_some();
         let varied = variation.value("", event);
         variation.message(varied)
     }
@@ -183,13 +184,15 @@ struct Variation<'a> {
     rng: Rng,
     number: u64,
     used: u64,
+    /// Whether the event brings its rendered message, which [`Variation::message`] varies after everything else.
+    rendered: bool,
     /// Old and new values, for the rendered message.
     replaced: Vec<(String, String)>,
 }
 
 impl<'a> Variation<'a> {
     fn new(words: &'a [String], number: u64) -> Self {
-        Self { words, rng: Rng::new(number), number, used: 0, replaced: Vec::new() }
+        Self { words, rng: Rng::new(number), number, used: 0, rendered: false, replaced: Vec::new() }
     }
 
     /// A number no other event and no other place of this event gets.
@@ -208,7 +211,7 @@ impl<'a> Variation<'a> {
     }
 
     fn value(&mut self, name: &str, value: &Value) -> Value {
-        if KEPT.contains(&name) || name == "Message" {
+        if KEPT.contains(&name) || (self.rendered && name == "Message") {
             return value.clone();
         }
         match value {
@@ -511,6 +514,13 @@ mod tests {
         let repeated: Vec<_> =
             seen.iter().filter(|((name, _), count)| **count > 1 && !constant.contains(&name.as_str())).collect();
         assert!(repeated.is_empty(), "{repeated:?}");
+    }
+
+    #[test]
+    fn a_message_inside_the_data_is_a_value_like_others() {
+        let event = json!({"Event": {"EventData": {"Message": "disconnected"}}});
+        let varier = Varier::new([]);
+        assert_ne!(varier.event(&event, 1), varier.event(&event, 2));
     }
 
     #[test]

@@ -146,10 +146,17 @@ fn unicode_escape(record: &[u8], position: usize) -> Option<u32> {
             position >= 7
                 && record.get(position - 7..position - 5) == Some(b"\\u")
                 && unit(position - 6).is_some_and(|high| (0xD800..0xDC00).contains(&high))
+                && begins_escape(record, position - 7)
         }
         _ => true,
     };
     whole.then_some(own)
+}
+
+/// Whether the backslash at `position` is not itself escaped: an even number of others stand right before it.
+fn begins_escape(record: &[u8], position: usize) -> bool {
+    let before = record.iter().take(position).rev();
+    before.take_while(|&&byte| byte == b'\\').count().is_multiple_of(2)
 }
 
 /// The rest of a record that does not fill a block, padded with spaces.

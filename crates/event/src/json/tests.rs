@@ -78,6 +78,8 @@ fn records_at_the_border_of_validity() {
         r#"{"a":"\ud83d"}"#,
         r#"{"a":"\ude00"}"#,
         r#"{"a":"\ud83dx\ude00"}"#,
+        r#"{"a":"\\ud83d\ude00"}"#,
+        r#"{"a":"\\\ud83d\ude00"}"#,
         r#"{"a":"\x"}"#,
         r#"{"a":"\u12g4"}"#,
         r#"{"a":"\u12"}"#,

@@ -331,6 +331,10 @@ impl Route {
         let owner = self.owner + index as u64;
         let find = |value: &[u8], out: &mut Vec<u32>| filter.probe(value, &mut |bodies| out.extend_from_slice(bodies));
         search.cache.bodies(owner, value, &mut self.records[index], find, &mut search.found);
+        // A number in a rule is looked for by its usual digits; text that looks like it keeps its own spelling too.
+        if let Some(digits) = odd_integer(value) {
+            filter.probe(digits.as_bytes(), &mut |bodies| search.found.extend_from_slice(bodies));
+        }
     }
 
     /// Looks for signs that may stand anywhere in the record.
@@ -502,10 +506,6 @@ fn searchable<'a>(field: &Field, source: Source<'a>, spelling: &'a mut Vec<u8>) 
     let respelled = source.fields.odd_escapes && field.kind == Kind::Escaped && own.contains(&b'\\');
     if respelled {
         respell(own, spelling);
-    }
-    if let Some(digits) = odd_integer(if respelled { spelling } else { own }) {
-        *spelling = digits.into_bytes();
-        return Some(spelling);
     }
     Some(if respelled { spelling } else { own })
 }

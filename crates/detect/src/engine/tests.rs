@@ -96,7 +96,16 @@ fn fields_that_are_folded_away_are_shown() {
 /// Samples that once differed.
 #[test]
 fn regressions() {
-    for bytes in [&[][..], &[0; 40], &[255; 200]] {
+    let found: [&[u8]; 4] = [
+        &[],
+        &[0; 40],
+        &[255; 200],
+        &[
+            165, 38, 0, 0, 1, 0, 44, 0, 0, 0, 0, 46, 0, 0, 1, 0, 0, 0, 0, 0, 148, 0, 0, 0, 0, 46, 52, 96, 2, 0, 0, 0,
+            1, 0, 0, 78, 46, 52, 96, 2,
+        ],
+    ];
+    for bytes in found {
         compare(sample(bytes)).unwrap();
     }
 }

@@ -145,7 +145,7 @@ pub(super) enum Token {
 /// A regular expression, compiled when a value first needs it.
 pub(super) struct LazyRegex {
     pub(super) pattern: Box<str>,
-    /// Literals of which one stands in every match, apart from ASCII case; see [`crate::rule::required_literals`].
+    /// Literals of which one stands in every match, all folded; see [`crate::rule::required_literals`].
     required: OnceCell<Vec<Vec<u8>>>,
     compiled: OnceCell<Option<regex::Regex>>,
 }

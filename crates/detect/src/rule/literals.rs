@@ -7,10 +7,10 @@ const SHORTEST: usize = 1;
 /// Most alternatives that are worth looking for.
 const MOST: usize = 32;
 
-/// Literals, lower-cased in ASCII, of which one stands in every match of `hir`; `None` when none help.
+/// Literals, folded ([`crate::text::fold`]), of which one stands in every folded match of `hir`; `None` when none help.
 pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     match hir.kind() {
-        HirKind::Literal(literal) => long_enough(vec![literal.0.to_ascii_lowercase()]),
+        HirKind::Literal(literal) => long_enough(vec![folded(&literal.0)?]),
         HirKind::Capture(capture) => required(&capture.sub),
         HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
         HirKind::Alternation(list) => {
@@ -20,6 +20,11 @@ pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
         HirKind::Concat(list) => best(concat_runs(list).into_iter().chain(list.iter().filter_map(required))),
         HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) | HirKind::Repetition(_) => None,
     }
+}
+
+/// Texts are searched in their folded form, so literals are folded too, beyond ASCII as well.
+fn folded(literal: &[u8]) -> Option<Vec<u8>> {
+    std::str::from_utf8(literal).ok().map(|text| crate::text::fold(text).into_bytes())
 }
 
 fn long_enough(list: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
@@ -45,10 +50,10 @@ fn concat_runs(list: &[Hir]) -> Vec<Vec<Vec<u8>>> {
     runs
 }
 
-/// The bytes of a part that always matches the same ASCII text apart from case.
+/// The bytes of a part that always matches the same text apart from case.
 fn fixed(hir: &Hir) -> Option<Vec<u8>> {
     match hir.kind() {
-        HirKind::Literal(literal) => Some(literal.0.to_ascii_lowercase()),
+        HirKind::Literal(literal) => folded(&literal.0),
         HirKind::Class(class) => one_letter(class).map(|b| vec![b]),
         HirKind::Capture(capture) => fixed(&capture.sub),
         HirKind::Concat(list) => list.iter().map(fixed).collect::<Option<Vec<_>>>().map(|l| l.concat()),
@@ -84,5 +89,6 @@ mod tests {
         assert_eq!(required(r"(abcd|efgh)+x"), Some(vec!["abcd".into(), "efgh".into()]));
         assert_eq!(required(r"(abcd)?"), None);
         assert_eq!(required(r"[a-z]+"), None);
+        assert_eq!(required("nullßÉ"), Some(vec!["nullßé".into()]));
     }
 }

@@ -201,8 +201,8 @@ pub enum TimePart {
     Year,
 }
 
-/// Literals of which at least one stands (apart from ASCII case) in every text that `pattern` matches; `None` when there
-/// are none.
+/// Folded literals of which at least one stands in the folded form of every text that `pattern` matches; `None` when
+/// there are none.
 pub fn required_literals(pattern: &str) -> Option<Vec<Vec<u8>>> {
     let hir = regex_syntax::Parser::new().parse(pattern).ok()?;
     literals::required(&hir)

@@ -4,19 +4,39 @@
 //! fixed number of mutations of them ([`smoke`]); libFuzzer takes the same functions through `fuzz/cargo-fuzz`. A target
 //! stands here, has a folder of seeds and a libFuzzer entry; `cargo xtask tidy` compares the three.
 
-pub mod bytes;
+mod bytes;
+mod json;
+mod matching;
 pub mod mutate;
 pub mod smoke;
 mod targets;
 
+pub use bytes::{evtx, frames, input, text, time};
+pub use json::json;
+pub use matching::{correlation, engine, indicators, pack_file, rules, zip};
 pub use targets::{locale, taxonomy_path, text_fold};
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: &[(&str, Target)] =
-    &[("locale", locale), ("taxonomy_path", taxonomy_path), ("text_fold", text_fold)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("correlation", correlation),
+    ("engine", engine),
+    ("evtx", evtx),
+    ("frames", frames),
+    ("indicators", indicators),
+    ("input", input),
+    ("json", json),
+    ("locale", locale),
+    ("pack_file", pack_file),
+    ("rules", rules),
+    ("taxonomy_path", taxonomy_path),
+    ("text", text),
+    ("text_fold", text_fold),
+    ("time", time),
+    ("zip", zip),
+];
 
 /// The target called `name`.
 pub fn target(name: &str) -> Option<Target> {

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use khien_detect::correlate::Correlation;
 use khien_detect::rule::{Level, Rule};
 use khien_event::taxonomy::LogSource;
 use serde::Serialize;
@@ -27,8 +28,11 @@ pub trait Engine {
     /// Everything the loaded rules are, in the order of their files.
     fn list(&self, rules: &Self::Rules) -> Vec<RuleRow>;
 
-    /// The rule with this id, for explanations.
+    /// The rule with this id or name, for explanations.
     fn rule<'a>(&self, rules: &'a Self::Rules, id: &str) -> Option<&'a Rule>;
+
+    /// The correlation with this id or name.
+    fn correlation<'a>(&self, rules: &'a Self::Rules, id: &str) -> Option<&'a Correlation>;
 
     /// Writes the rules as a compiled pack.
     ///
@@ -215,6 +219,12 @@ pub trait Sink {
     /// # Errors
     /// When writing fails; a broken pipe is among the reasons and ends the run.
     fn block(&mut self, block: &mut Block) -> std::io::Result<()>;
+
+    /// Shows what was taken to whoever waits for it.
+    ///
+    /// # Errors
+    /// As [`Sink::block`].
+    fn flush(&mut self) -> std::io::Result<()>;
 }
 
 /// What was read and what was wrong with it.
@@ -236,6 +246,10 @@ pub struct Stats {
     pub unrecognised: u64,
     /// Indicators that were loaded.
     pub indicators: u64,
+    /// Entries of indicator lists that cannot be used.
+    pub indicators_unusable: u64,
+    /// The first of them: file, line, reason.
+    pub indicator_samples: Vec<MalformedSample>,
     /// State of correlations, if there are any.
     pub correlation: Option<CorrelationStats>,
 }
@@ -249,7 +263,7 @@ pub struct FileFailure {
     pub reason: String,
 }
 
-/// A record that could not be decoded.
+/// A record that could not be decoded, or an entry that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MalformedSample {
     /// File.

@@ -117,6 +117,13 @@ words! {
     label_description { vi: "Mô tả", en: "Description" }
     label_false_positives { vi: "Báo nhầm có thể gặp", en: "Known false positives" }
     label_condition { vi: "Điều kiện", en: "Condition" }
+    label_type { vi: "Loại", en: "Type" }
+    label_group_by { vi: "Nhóm theo", en: "Grouped by" }
+    label_timespan { vi: "Trong khoảng", en: "Within" }
+    label_rules { vi: "Các luật", en: "Rules" }
+    label_aliases { vi: "Tên chung", en: "Aliases" }
+    measured_events { vi: "số sự kiện", en: "number of events" }
+    measured_rules { vi: "số luật khớp", en: "number of rules that matched" }
 
     test_null { vi: "vắng mặt hoặc null", en: "is absent or null" }
     test_exists { vi: "có mặt", en: "is present" }
@@ -151,6 +158,15 @@ messages! {
     test_cidr(value) { vi: "thuộc mạng {value}", en: "is in the network {value}" }
     test_field(field) { vi: "trường {field}", en: "the field {field}" }
     test_time(part, value) { vi: "{part} là {value}", en: "{part} is {value}" }
+    measured_values(fields) { vi: "số giá trị khác nhau của {fields}", en: "number of different values of {fields}" }
+    measured_sum(fields) { vi: "tổng của {fields}", en: "sum of {fields}" }
+    measured_average(fields) { vi: "trung bình của {fields}", en: "average of {fields}" }
+    measured_median(fields) { vi: "trung vị của {fields}", en: "median of {fields}" }
+    measured_percentile(fields, percent) { vi: "phân vị {percent}% của {fields}", en: "percentile {percent} of {fields}" }
+    unit_days(count) { vi: "{count} ngày", en: "{count} d" }
+    unit_hours(count) { vi: "{count} giờ", en: "{count} h" }
+    unit_minutes(count) { vi: "{count} phút", en: "{count} min" }
+    unit_seconds(count) { vi: "{count} giây", en: "{count} s" }
     detection(name) { vi: "{name}:", en: "{name}:" }
 
     and_more(count) { vi: "… và {count} nữa", en: "… and {count} more" }
@@ -158,6 +174,7 @@ messages! {
     beyond_table(findings) { vi: "{findings} phát hiện của các luật khác không hiện ở đây; dùng --output ndjson để lấy hết", en: "{findings} findings of further rules are not shown here; use --output ndjson for all" }
     times(count) { vi: "{count} lần", en: "{count}×" }
     at_position(file, position) { vi: "{file}:{position}", en: "{file}:{position}" }
+    evidence(places) { vi: "các sự kiện: {places}", en: "events: {places}" }
     at_least(count) { vi: "ít nhất {count}", en: "at least {count} of" }
 
     progress(events, rate, findings) { vi: "{events} sự kiện, {rate} sự kiện/giây, {findings} phát hiện", en: "{events} events, {rate} events/s, {findings} findings" }
@@ -176,6 +193,7 @@ messages! {
     too_many_files(count) { vi: "hơn {count} tệp; các tệp sau đó bị bỏ qua", en: "more than {count} files; the rest is left out" }
     unknown_rule(id) { vi: "không có luật {id}", en: "there is no rule {id}" }
     similar_rules(ids) { vi: "có phải một trong: {ids}", en: "did you mean one of: {ids}" }
+    explain_parts(id, rules) { vi: "{id} là luật tương quan trên nhiều sự kiện; hãy giải thích từng luật của nó: {rules}", en: "{id} is a correlation over many events; explain its rules one by one: {rules}" }
     nothing_to_explain(id) { vi: "không có sự kiện nào để giải thích luật {id}", en: "there is no event to explain rule {id} with" }
 
     check_summary(rules, errors, warnings) { vi: "{rules} luật: {errors} lỗi, {warnings} cảnh báo", en: "rules: {rules}, errors: {errors}, warnings: {warnings}" }

@@ -125,13 +125,26 @@ pub fn write(set: &RuleSet, mut to: impl Write) -> Result<(), PackError> {
         problems: set.problems.clone(),
     };
     let bytes = postcard::to_stdvec(&content).map_err(PackError::Unstorable)?;
-    to.write_all(&MAGIC)?;
-    to.write_all(&VERSION.to_le_bytes())?;
-    to.write_all(&(bytes.len() as u64).to_le_bytes())?;
-    to.write_all(&hash(&bytes).to_le_bytes())?;
-    zstd::stream::copy_encode(bytes.as_slice(), &mut to, 9)?;
+    seal(&bytes, &mut to)?;
     to.flush()?;
     Ok(())
+}
+
+/// Writes the header that fits `content`, and it, compressed.
+fn seal(content: &[u8], to: &mut impl Write) -> std::io::Result<()> {
+    to.write_all(&MAGIC)?;
+    to.write_all(&VERSION.to_le_bytes())?;
+    to.write_all(&(content.len() as u64).to_le_bytes())?;
+    to.write_all(&hash(content).to_le_bytes())?;
+    zstd::stream::copy_encode(content, to, 9)
+}
+
+/// A pack with any content under a header that fits, for fuzzing: what is behind the hash is hostile too.
+#[cfg(feature = "testgen")]
+pub fn sealed(content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    seal(content, &mut bytes).expect("memory can be written");
+    bytes
 }
 
 /// Reads a pack.

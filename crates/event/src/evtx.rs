@@ -82,6 +82,9 @@ impl<R: Read> Chunks<R> {
         if !head.starts_with(b"ElfFile\0") {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "input is not a Windows event log"));
         }
+        if head.len() < HEADER {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "event log is cut off in its header"));
+        }
         self.started = true;
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Events and findings in the Open Cybersecurity Schema Framework, version 1.8 (<https://schema.ocsf.io/1.8.0>).
 //!
-//! [`event`] gives an event its own class (Process Activity, Authentication...) as `content/taxonomy/ocsf.toml` says for
-//! its kind, with its raw data, their hash, and everything without a place under `unmapped`. [`finding`] gives a Detection
-//! Finding with the objects of the event as evidence. A class that would lack what the schema requires is not claimed:
-//! such an event is a Base Event.
+//! [`Normalised::event`] gives an event its own class (Process Activity, Authentication...) as
+//! `content/taxonomy/ocsf.toml` says for its kind, with its raw data, their hash, and everything without a place under
+//! `unmapped`. A class that would lack what the schema requires is not claimed: such an event is a Base Event.
+//! [`Normalised::finding`] gives a Detection Finding with the objects of the event as evidence, [`correlation`] one on
+//! several events. A finding names its events by `finding_info.related_events[].uid`, which is their `metadata.uid`.
 
 mod convert;
 mod table;
@@ -31,12 +32,30 @@ pub struct Record<'a> {
     pub kind: KindId,
     /// Its bytes as they were read.
     pub raw: &'a [u8],
+    /// Where it stands.
+    pub place: Place<'a>,
+}
+
+/// Where and when an event is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
     /// Event time in nanoseconds since 1970. OCSF demands a time; an event without one gets 0.
     pub time_ns: Option<i64>,
     /// The file it came from, as the user named it.
     pub file: &'a str,
     /// 1-based line, or record number of EVTX.
     pub position: u64,
+}
+
+impl Place<'_> {
+    /// What names the event: the same for the same file, given in the same way.
+    fn uid(&self) -> String {
+        format!("{}#{}", self.file, self.position)
+    }
+
+    fn milliseconds(&self) -> i64 {
+        self.time_ns.unwrap_or(0).div_euclid(1_000_000)
+    }
 }
 
 /// What found something.
@@ -67,47 +86,85 @@ pub struct FindingInput<'a> {
     pub level: &'a str,
     /// Tags of the rule.
     pub tags: &'a [String],
-    /// Field as the rule names it and its value as JSON text.
-    pub matched: &'a [(&'a str, &'a str)],
+    /// What matched: an object with the fields as the rule names them.
+    pub matched: &'a Json,
 }
 
-/// The event in its own class.
-pub fn event(record: &Record<'_>, taxonomy: &Taxonomy) -> Json {
-    let mapped = Mapped::new(record, taxonomy);
-    let mut out = mapped.tree;
-    let class = mapped.class;
-    out.insert("class_uid".into(), class.uid.into());
-    out.insert("class_name".into(), class.caption.as_str().into());
-    out.insert("category_uid".into(), class.category.into());
-    out.insert("activity_id".into(), mapped.activity.into());
-    out.insert("type_uid".into(), (class.uid * 100 + mapped.activity).into());
-    out.insert("severity_id".into(), 1.into());
-    out.insert("time".into(), milliseconds(record.time_ns).into());
-    let mut metadata = metadata(record);
-    if let Some(Json::Object(more)) = out.remove("metadata") {
-        metadata.extend(more);
+/// An event whose fields have found their place in its class.
+pub struct Normalised<'a> {
+    record: Record<'a>,
+    mapped: Mapped,
+}
+
+impl<'a> Normalised<'a> {
+    /// Finds the class of an event and the places of its fields.
+    pub fn new(record: Record<'a>, taxonomy: &Taxonomy) -> Self {
+        Self { mapped: Mapped::new(&record, taxonomy), record }
     }
-    if class.is_windows() {
-        let extension = json!({"name": "win", "uid": "2", "version": VERSION});
-        metadata.insert("extensions".into(), json!([extension]));
+
+    /// The event in its own class.
+    pub fn event(&self) -> Json {
+        let Self { record, mapped } = self;
+        let class = mapped.class;
+        let mut out = mapped.tree.clone();
+        out.insert("class_uid".into(), class.uid.into());
+        out.insert("class_name".into(), class.caption.as_str().into());
+        out.insert("category_uid".into(), class.category.into());
+        out.insert("activity_id".into(), mapped.activity.into());
+        out.insert("type_uid".into(), mapped.type_uid().into());
+        out.insert("severity_id".into(), 1.into());
+        out.insert("time".into(), record.place.milliseconds().into());
+        let mut metadata = metadata(&record.place, record.place.uid());
+        if let Some(Json::Object(more)) = out.remove("metadata") {
+            metadata.extend(more);
+        }
+        if class.is_windows() {
+            let extension = json!({"name": "win", "uid": "2", "version": VERSION});
+            metadata.insert("extensions".into(), json!([extension]));
+        }
+        out.insert("metadata".into(), metadata.into());
+        add_raw(&mut out, record.raw);
+        if !mapped.observables.is_empty() {
+            out.insert("observables".into(), mapped.observables.clone().into());
+        }
+        if !mapped.unmapped.is_empty() {
+            out.insert("unmapped".into(), mapped.unmapped.clone().into());
+        }
+        out.into()
     }
-    out.insert("metadata".into(), metadata.into());
-    add_raw(&mut out, record.raw);
-    if !mapped.observables.is_empty() {
-        out.insert("observables".into(), mapped.observables.into());
+
+    /// A Detection Finding (class 2004) on the event.
+    pub fn finding(&self, input: &FindingInput<'_>) -> Json {
+        let Self { record, mapped } = self;
+        let related = [related(&record.place, Some(mapped.type_uid()))];
+        let mut out = detection(input, &record.place, &related);
+        let mut evidence = mapped.evidence();
+        evidence.insert("data".into(), json!({"matched": input.matched}));
+        out.insert("evidences".into(), json!([evidence]));
+        if let Some(device) = mapped.tree.get("device") {
+            out.insert("device".into(), device.clone());
+        }
+        if !mapped.observables.is_empty() {
+            out.insert("observables".into(), mapped.observables.clone().into());
+        }
+        add_raw(&mut out, record.raw);
+        out.into()
     }
-    if !mapped.unmapped.is_empty() {
-        out.insert("unmapped".into(), mapped.unmapped.into());
-    }
+}
+
+/// A Detection Finding on several events: `place` is that of the one that completed it, `evidence` are all that led to it.
+pub fn correlation(input: &FindingInput<'_>, place: &Place<'_>, evidence: &[Place<'_>]) -> Json {
+    let completed = std::iter::once(place).filter(|place| !evidence.iter().any(|e| e.uid() == place.uid()));
+    let related: Vec<Json> = completed.chain(evidence).map(|place| related(place, None)).collect();
+    let mut out = detection(input, place, &related);
+    out.insert("evidences".into(), json!([{"data": {"matched": input.matched}}]));
     out.into()
 }
 
-/// A Detection Finding (class 2004).
-pub fn finding(input: &FindingInput<'_>, record: &Record<'_>, taxonomy: &Taxonomy) -> Json {
-    let mut mapped = Mapped::new(record, taxonomy);
-    let time = milliseconds(record.time_ns);
-    let device = mapped.tree.get("device").cloned();
+/// What every Detection Finding has.
+fn detection(input: &FindingInput<'_>, place: &Place<'_>, related: &[Json]) -> Map<String, Json> {
     let mut out = Map::new();
+    let uid = format!("{}@{}", input.rule_id, place.uid());
     out.insert("class_uid".into(), 2004.into());
     out.insert("class_name".into(), "Detection Finding".into());
     out.insert("category_uid".into(), 2.into());
@@ -116,28 +173,32 @@ pub fn finding(input: &FindingInput<'_>, record: &Record<'_>, taxonomy: &Taxonom
     out.insert("severity_id".into(), severity(input.level).into());
     out.insert("status_id".into(), 1.into());
     out.insert("is_alert".into(), true.into());
-    out.insert("time".into(), time.into());
+    out.insert("time".into(), place.milliseconds().into());
     out.insert("message".into(), input.title.into());
-    out.insert("metadata".into(), metadata(record).into());
-    out.insert("finding_info".into(), finding_info(input, record, time));
-    out.insert("evidences".into(), json!([evidence(input, &mut mapped)]));
-    if let Some(device) = device {
-        out.insert("device".into(), device);
-    }
-    if !mapped.observables.is_empty() {
-        out.insert("observables".into(), mapped.observables.into());
-    }
-    add_raw(&mut out, record.raw);
+    out.insert("metadata".into(), metadata(place, uid.clone()).into());
+    out.insert("finding_info".into(), finding_info(input, place, &uid, related));
     let mut unmapped = Map::new();
-    unmapped.insert("file".into(), record.file.into());
-    unmapped.insert("position".into(), record.position.into());
+    unmapped.insert("file".into(), place.file.into());
+    unmapped.insert("position".into(), place.position.into());
     if let Some(author) = input.author {
         unmapped.insert("rule_author".into(), author.into());
     }
     let tags: Vec<_> = input.tags.iter().map(String::as_str).collect();
     unmapped.insert("rule_tags".into(), tags.into());
     out.insert("unmapped".into(), unmapped.into());
-    out.into()
+    out
+}
+
+/// An event as findings name it.
+fn related(place: &Place<'_>, type_uid: Option<u64>) -> Json {
+    let mut related = json!({"uid": place.uid()});
+    if let Some(type_uid) = type_uid {
+        related["type_uid"] = type_uid.into();
+    }
+    if place.time_ns.is_some() {
+        related["created_time"] = place.milliseconds().into();
+    }
+    related
 }
 
 /// The severity of a Sigma level.
@@ -152,28 +213,19 @@ fn severity(level: &str) -> u8 {
     }
 }
 
-fn milliseconds(time_ns: Option<i64>) -> i64 {
-    time_ns.unwrap_or(0).div_euclid(1_000_000)
-}
-
-fn finding_info(input: &FindingInput<'_>, record: &Record<'_>, time: i64) -> Json {
+fn finding_info(input: &FindingInput<'_>, place: &Place<'_>, uid: &str, related: &[Json]) -> Json {
     let (type_id, kind) = match input.analytic {
         Analytic::Rule => (1, "Sigma rule"),
         Analytic::Correlation => (1, "Sigma correlation"),
         Analytic::Indicator => (9, "Indicator"),
     };
-    let mut hash = Sha256::new();
-    for part in [input.rule_id, record.file] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hash.update(record.position.to_le_bytes());
     let mut info = json!({
-        "uid": hex(&hash.finalize()),
+        "uid": uid,
         "title": input.title,
-        "created_time": time,
-        "data_sources": [record.file],
+        "created_time": place.milliseconds(),
+        "data_sources": [place.file],
         "analytic": {"uid": input.rule_id, "name": input.title, "type_id": type_id, "category": kind},
+        "related_events": related,
     });
     if let Some(description) = input.description {
         info["desc"] = description.into();
@@ -254,27 +306,8 @@ const EVIDENCE: &[&str] = &[
     "win_service",
 ];
 
-fn evidence(input: &FindingInput<'_>, mapped: &mut Mapped<'_>) -> Json {
-    let mut evidence = Map::new();
-    for name in EVIDENCE {
-        if let Some(object) = mapped.tree.remove(*name) {
-            evidence.insert((*name).into(), object);
-        }
-    }
-    let matched: Map<String, Json> = input
-        .matched
-        .iter()
-        .map(|(field, text)| {
-            let value = serde_json::from_str(text).unwrap_or_else(|_| Json::from(*text));
-            ((*field).to_owned(), value)
-        })
-        .collect();
-    evidence.insert("data".into(), json!({"matched": matched}));
-    evidence.into()
-}
-
 /// What every class says about where an event came from.
-fn metadata(record: &Record<'_>) -> Map<String, Json> {
+fn metadata(place: &Place<'_>, uid: String) -> Map<String, Json> {
     let mut metadata = Map::new();
     let product = json!({
         "name": "Khiên", "vendor_name": "Khiên", "version": env!("CARGO_PKG_VERSION"),
@@ -282,14 +315,9 @@ fn metadata(record: &Record<'_>) -> Map<String, Json> {
     metadata.insert("product".into(), product);
     metadata.insert("version".into(), VERSION.into());
     metadata.insert("profiles".into(), json!(["host"]));
-    let mut hash = Sha256::new();
-    hash.update((record.file.len() as u64).to_le_bytes());
-    hash.update(record.file);
-    hash.update(record.position.to_le_bytes());
-    hash.update(record.raw);
-    metadata.insert("uid".into(), hex(&hash.finalize()).into());
-    metadata.insert("log_source".into(), record.file.into());
-    if let Ok(position) = u32::try_from(record.position) {
+    metadata.insert("uid".into(), uid.into());
+    metadata.insert("log_source".into(), place.file.into());
+    if let Ok(position) = u32::try_from(place.position) {
         metadata.insert("sequence".into(), position.into());
     }
     metadata
@@ -319,15 +347,26 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// An event's fields in the attributes of its class.
-struct Mapped<'t> {
-    class: &'t table::Class,
+struct Mapped {
+    class: &'static table::Class,
     activity: u64,
     tree: Map<String, Json>,
     observables: Vec<Json>,
     unmapped: Map<String, Json>,
 }
 
-impl Mapped<'static> {
+impl Mapped {
+    /// What OCSF calls the type: class and activity as one number.
+    fn type_uid(&self) -> u64 {
+        self.class.uid * 100 + self.activity
+    }
+
+    /// The objects that may stand in an evidence object.
+    fn evidence(&self) -> Map<String, Json> {
+        let objects = EVIDENCE.iter().filter_map(|name| Some(((*name).to_owned(), self.tree.get(*name)?.clone())));
+        objects.collect()
+    }
+
     fn new(record: &Record<'_>, taxonomy: &Taxonomy) -> Self {
         let table = Table::embedded();
         let lookup = Lookup { event: record.event, kind: record.kind, taxonomy };

@@ -18,7 +18,7 @@ mod load;
 mod names;
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use hashbrown::HashMap;
 
@@ -241,8 +241,11 @@ impl Taxonomy {
     /// [`Taxonomy::sources`] says of each kind, without repeats.
     pub fn all_sources<'a>(&'a self, field: &'a str) -> Vec<Cow<'a, str>> {
         let name = self.names.canonical(field);
-        let mapped = self.kinds.iter().filter_map(|kind| kind.fields.get(name.as_ref()));
-        let mut all: Vec<Cow<'a, str>> = mapped.flatten().map(|n| Cow::Borrowed(n.as_str())).collect();
+        let own = self.kinds.iter().filter_map(|kind| kind.fields.get(name.as_ref()));
+        // The kinds of a group stand together and share one map.
+        let groups = self.kinds.chunk_by(|a, b| Arc::ptr_eq(&a.shared, &b.shared));
+        let shared = groups.filter_map(|kinds| kinds.first()?.shared.get(name.as_ref()));
+        let mut all: Vec<Cow<'a, str>> = own.chain(shared).flatten().map(|n| Cow::Borrowed(n.as_str())).collect();
         all.sort_unstable();
         all.dedup();
         all.retain(|n| *n != name);

@@ -1,15 +1,12 @@
-//! OCSF events and findings against the published schema. The judge is `ocsf_judge.py`, run by the Python that
-//! `KHIEN_PYTHON` names, else `python3`; where that has not the packages `ocsf-json-schema` and `jsonschema`, the test says
-//! that it was skipped.
+//! OCSF events and findings against the published schema; see [`khien_testkit::ocsf`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 
 use khien_event::json_slow::{event_from_json, kind_of_event, shape_of_event};
-use khien_event::ocsf::{self, Analytic, FindingInput, Record};
+use khien_event::ocsf::{self, Analytic, FindingInput, Normalised, Place, Record};
 use khien_event::taxonomy::Taxonomy;
+use khien_testkit::ocsf::{judge, python};
 
 /// Events of our own, one for every kind of mapping.
 const SAMPLES: &str = include_str!("ocsf_samples.jsonl");
@@ -17,30 +14,13 @@ const SAMPLES: &str = include_str!("ocsf_samples.jsonl");
 /// Most events of one kind that are taken from a corpus.
 const PER_KIND: usize = 12;
 
-fn python() -> Option<String> {
-    let python = std::env::var("KHIEN_PYTHON").unwrap_or_else(|_| "python3".into());
-    let found =
-        Command::new(&python).args(["-c", "import ocsf_json_schema, jsonschema"]).stderr(Stdio::null()).status();
-    if found.is_ok_and(|s| s.success()) {
-        return Some(python);
-    }
-    eprintln!("skipped: {python} does not have ocsf-json-schema and jsonschema");
-    None
-}
-
 /// The event's own class and a finding on it, as two lines.
 fn lines_of(json: &[u8], position: u64, out: &mut String) -> (String, u64) {
     let table = Taxonomy::embedded();
     let event = event_from_json(json, table).expect("valid JSON");
     let kind = kind_of_event(&event, shape_of_event(&event, table), table);
-    let record = Record {
-        event: &event,
-        kind,
-        raw: json,
-        time_ns: Some(1_700_000_000_000_000_000),
-        file: "logs/a.jsonl",
-        position,
-    };
+    let place = Place { time_ns: Some(1_700_000_000_000_000_000), file: "logs/a.jsonl", position };
+    let normalised = Normalised::new(Record { event: &event, kind, raw: json, place }, table);
     let tags = ["attack.execution", "attack.t1059.001", "attack.newer", "tlp.green"].map(String::from);
     let input = FindingInput {
         analytic: Analytic::Rule,
@@ -50,30 +30,15 @@ fn lines_of(json: &[u8], position: u64, out: &mut String) -> (String, u64) {
         author: Some("Somebody"),
         level: "critical",
         tags: &tags,
-        matched: &[("Image", "\"x\""), ("Ports", "[1,2]")],
+        matched: &serde_json::json!({"Image": "x", "Ports": [1, 2]}),
     };
-    let own = ocsf::event(&record, table);
+    let own = normalised.event();
     let class = own["class_uid"].as_u64().expect("a class");
     writeln!(out, "{own}").expect("strings take everything");
-    writeln!(out, "{}", ocsf::finding(&input, &record, table)).expect("strings take everything");
+    writeln!(out, "{}", normalised.finding(&input)).expect("strings take everything");
+    let together = ocsf::correlation(&input, &place, &[Place { position: position + 1, ..place }]);
+    writeln!(out, "{together}").expect("strings take everything");
     (table.kind_name(kind).to_owned(), class)
-}
-
-fn judge(python: &str, lines: &str) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ocsf_judge.py");
-    let mut child = Command::new(python)
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the judge starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let text = lines.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
-    let output = child.wait_with_output().expect("the judge ends");
-    writer.join().expect("no panic").expect("the judge reads all");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
 }
 
 #[test]

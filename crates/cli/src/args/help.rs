@@ -171,8 +171,8 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         "indicators",
         FILE,
         [
-            "Tệp chỉ dấu tấn công (văn bản, CSV, STIX 2.1): IP, CIDR, tên miền, URL, mã băm, thư điện tử",
-            "Files of indicators (plain, CSV, STIX 2.1): IPs, CIDRs, domains, URLs, hashes, e-mail addresses",
+            "Tệp chỉ dấu tấn công (văn bản, CSV, STIX 2.1): IP, CIDR, tên miền, URL, mã băm, thư điện tử; khi có, không cần --rules",
+            "Files of indicators (plain, CSV, STIX 2.1): IPs, CIDRs, domains, URLs, hashes, e-mail addresses; with them --rules is not needed",
         ],
     ),
     argument(

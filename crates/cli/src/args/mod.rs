@@ -45,8 +45,8 @@ pub enum Command {
 /// `khien detect`
 #[derive(Args, Debug)]
 pub struct Detect {
-    /// Rule files, folders, archives, packs.
-    #[arg(long, short, required = true, num_args = 1..)]
+    /// Rule files, folders, archives, packs; none are needed with indicators.
+    #[arg(long, short, required_unless_present = "indicators", num_args = 1..)]
     pub rules: Vec<PathBuf>,
     /// Format of the input.
     #[arg(long, value_enum, default_value = "auto")]
@@ -418,6 +418,7 @@ mod tests {
             rules_and_input(&["logs", "--rules", "r", "s"]),
             rules_and_input(&["--rules", "r", "s", "--indicators", "i", "logs"]),
             rules_and_input(&["--indicators", "i", "--rules", "r", "--rules", "s", "-"]),
+            rules_and_input(&["--indicators", "i", "logs"]),
         ];
         insta::assert_snapshot!(all.join("\n"), @r#"
         ["r"] [] ["logs"]
@@ -427,7 +428,9 @@ mod tests {
         ["r", "s"] [] ["logs"]
         ["r", "s"] ["i"] ["logs"]
         ["r", "s"] ["i"] ["-"]
+        [] ["i"] ["logs"]
         "#);
+        assert!(detect(&["--indicators", "i"]).is_err());
         assert!(detect(&["--rules", "r"]).is_err());
         assert!(detect(&["--rules", "r", "--rules", "s"]).is_err());
         assert!(detect(&["logs"]).is_err());

@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use khien_detect::rule::Level;
 
 use crate::args::{Detect, Output};
-use crate::attack::NoTechniques;
 use crate::engine::{Engine, ExplainJob, Job, LoadRequest, Loaded, Meter, Stats};
 use crate::exit::Exit;
 use crate::glob::{self, Inputs};
@@ -82,12 +81,13 @@ fn find<E: Engine>(
     console: &mut Console<'_>,
 ) -> anyhow::Result<Found> {
     let output = detect.output.unwrap_or(if console.out_is_terminal { Output::Table } else { Output::Ndjson });
-    let shared =
-        Shared { files: inputs.list.iter().map(glob::Input::name).collect(), techniques: Arc::new(NoTechniques) };
+    let shared = Shared { files: inputs.list.iter().map(glob::Input::name).collect() };
     let job = job(detect, inputs, console)?;
-    let visible = console.err_is_terminal && !detect.no_progress;
+    let live = output == Output::Table && inputs.list.contains(&glob::Input::Standard);
+    // Lines that come one by one would tear the bar apart.
+    let visible = console.err_is_terminal && !detect.no_progress && !live;
     let bar = visible.then(|| progress::Progress::start(&inputs.list, job.meter.clone(), console.text));
-    let renders = Renders { output, shared: shared.clone() };
+    let renders = Renders { output, shared: shared.clone(), live: live.then_some((console.out_look, console.text)) };
     let mut report = Report::start(output, &mut *console.out)?;
     let result = engine.detect(rules, &job, &renders, &mut report);
     // The bar goes before anything else is said, also when the run failed.
@@ -95,6 +95,9 @@ fn find<E: Engine>(
     let stats = result?;
     let (counts, groups, _) = report.finish()?;
     if output == Output::Table {
+        if live && counts.total() > 0 {
+            writeln!(console.out)?;
+        }
         show_table(&groups, &shared, console)?;
     }
     Ok(Found { stats, counts })
@@ -125,6 +128,10 @@ fn job(detect: &Detect, inputs: &Inputs, console: &Console<'_>) -> anyhow::Resul
 fn conclude(detect: &Detect, summary: &Summary, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     for failure in &summary.stats.files_failed {
         let what = console.text.cannot_read(&failure.file, &failure.reason);
+        console.warn(&what);
+    }
+    for sample in &summary.stats.indicator_samples {
+        let what = console.text.malformed_sample(&sample.file, &sample.position.to_string(), &sample.reason);
         console.warn(&what);
     }
     let shown = summary.render(console.err_look, console.text);

@@ -11,6 +11,9 @@ use crate::engine::Meter;
 use crate::glob::Input;
 use crate::text::Text;
 
+/// How long a run may take before a bar is drawn.
+const QUIET: Duration = Duration::from_millis(400);
+
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(120);
 
@@ -63,6 +66,8 @@ fn bar(total: Option<u64>) -> ProgressBar {
 
 fn draw(bar: &ProgressBar, meter: &Meter, stop: &AtomicBool, text: Text) {
     let started = Instant::now();
+    // A run that is over at once needs no bar, which would only flicker.
+    std::thread::park_timeout(QUIET);
     while !stop.load(Ordering::Relaxed) {
         let (bytes, events, findings) = meter.read();
         bar.set_position(bytes);

@@ -35,6 +35,7 @@ impl Summary {
             || !self.input_problems.is_empty()
             || self.stats.malformed > 0
             || self.rules_unusable > 0
+            || self.stats.indicators_unusable > 0
     }
 
     /// Events a second.
@@ -60,9 +61,11 @@ impl Summary {
         if stats.unrecognised > 0 {
             row(text.summary_unrecognised(), &text.count(stats.unrecognised));
         }
-        row(text.summary_rules(), &self.rules(look, text));
+        if self.rules_used + self.rules_unusable > 0 {
+            row(text.summary_rules(), &self.rules(look, text));
+        }
         if stats.indicators > 0 {
-            row(text.summary_indicators(), &text.count(stats.indicators));
+            row(text.summary_indicators(), &self.indicators(look, text));
         }
         row(text.summary_findings(), &self.findings(look, text));
         if let Some(c) = stats.correlation {
@@ -82,13 +85,19 @@ impl Summary {
     }
 
     fn files(&self, text: Text) -> String {
-        let failed = self.stats.files_failed.len() as u64;
+        let failed = (self.stats.files_failed.len() + self.input_problems.len()) as u64;
         text.summary_files_value(&text.count(self.stats.files_read), &text.count(failed), &text.size(self.stats.bytes))
     }
 
     fn rules(&self, look: Look, text: Text) -> String {
         let value = text.summary_rules_value(&text.count(self.rules_used), &text.count(self.rules_unusable));
         if self.rules_unusable > 0 { look.bad(&value) } else { value }
+    }
+
+    fn indicators(&self, look: Look, text: Text) -> String {
+        let Stats { indicators, indicators_unusable: unusable, .. } = self.stats;
+        let value = text.summary_rules_value(&text.count(indicators), &text.count(unusable));
+        if unusable > 0 { look.bad(&value) } else { value }
     }
 
     /// The total, and how it divides among the levels.
@@ -132,7 +141,11 @@ impl Summary {
             "malformed": { "count": stats.malformed, "samples": stats.malformed_samples },
             "not_decoded": stats.unrecognised,
             "rules": { "used": self.rules_used, "unusable": self.rules_unusable },
-            "indicators": stats.indicators,
+            "indicators": {
+                "used": stats.indicators,
+                "unusable": stats.indicators_unusable,
+                "samples": stats.indicator_samples,
+            },
             "findings": { "total": self.findings.total(), "by_level": by_level },
             "correlation": stats.correlation,
             "seconds": self.seconds,
@@ -163,6 +176,8 @@ mod tests {
                 }],
                 unrecognised: 2,
                 indicators: 1_000,
+                indicators_unusable: 0,
+                indicator_samples: Vec::new(),
                 correlation: Some(CorrelationStats { active: 10, evicted: 0, late: 1 }),
             },
             rules_used: 2_858,

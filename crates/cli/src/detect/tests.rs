@@ -73,6 +73,10 @@ impl Engine for Fake {
         rules.iter().find(|rule| rule.id == id)
     }
 
+    fn correlation<'a>(&self, _rules: &'a Self::Rules, _id: &str) -> Option<&'a khien_detect::correlate::Correlation> {
+        None
+    }
+
     fn save_pack(&self, _rules: &Self::Rules, path: &Path) -> anyhow::Result<()> {
         Ok(fs::write(path, "pack")?)
     }

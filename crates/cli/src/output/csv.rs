@@ -4,14 +4,15 @@
 //! it as a formula (<https://owasp.org/www-community/attacks/CSV_Injection>): logs are written by attackers too. Control
 //! characters other than line breaks become visible escapes. For exact values use NDJSON.
 
-use khien_detect::finding::{Finding, Head};
+use khien_detect::finding::{Evidence, Finding, Head};
 
 use super::heads::Heads;
 use super::{Block, Place, Render, Shared, json, ndjson};
+use crate::attack;
 use crate::safe;
 
 /// The first line.
-pub const HEADER: &str = "time,level,rule_id,title,source,tags,attack,author,file,position,matched,record\r\n";
+pub const HEADER: &str = "time,level,rule_id,title,source,tags,attack,author,file,position,matched,record,evidence\r\n";
 
 /// See the module text.
 pub struct Csv {
@@ -23,12 +24,15 @@ pub struct Csv {
 impl Csv {
     /// A renderer with empty caches.
     pub fn new(shared: &Shared) -> Self {
-        let techniques = shared.techniques.clone();
-        Self {
-            heads: Heads::new(move |head, out| head_cells(head, &*techniques, out)),
-            shared: shared.clone(),
-            scratch: Vec::new(),
-        }
+        Self { heads: Heads::new(head_cells), shared: shared.clone(), scratch: Vec::new() }
+    }
+}
+
+impl Csv {
+    /// The events that led to a correlation: `file:position` and the rule, divided by semicolons.
+    fn evidence(&self, finding: &Finding<'_>) -> String {
+        let of = |e: &Evidence| format!("{}:{} {}", self.shared.file(e.file), e.position, e.rule);
+        finding.evidence.iter().map(of).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -51,18 +55,20 @@ impl Render for Csv {
         cell(&String::from_utf8_lossy(&self.scratch), out);
         out.push(b',');
         cell(&String::from_utf8_lossy(finding.raw), out);
+        out.push(b',');
+        cell(&self.evidence(finding), out);
         out.extend_from_slice(b"\r\n");
     }
 }
 
-fn head_cells(head: &Head, techniques: &dyn crate::attack::Techniques, out: &mut Vec<u8>) {
+fn head_cells(head: &Head, out: &mut Vec<u8>) {
     let cells = [
         ndjson::level(head.level),
         &head.id,
         &head.title,
         ndjson::source(head.source),
         &head.tags.join(" "),
-        &ndjson::attack_words(head, techniques),
+        &attack::words(&head.tags),
         head.author.as_deref().unwrap_or_default(),
     ];
     for (i, text) in cells.into_iter().enumerate() {

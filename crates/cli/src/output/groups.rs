@@ -16,6 +16,9 @@ pub const SAMPLES: usize = 3;
 /// Most matched fields of one sample.
 const FIELDS: usize = 6;
 
+/// Most events of a correlation that are named.
+const EVIDENCE: usize = 4;
+
 /// Longest value that is kept, in characters.
 const VALUE: usize = 300;
 
@@ -52,6 +55,10 @@ pub struct Sample {
     pub position: u64,
     /// Fields that matched, and their values, safe to show.
     pub fields: Vec<(String, String)>,
+    /// Input and position of the first events that led to a correlation.
+    pub evidence: Vec<(u32, u64)>,
+    /// How many more there are.
+    pub more_evidence: u64,
 }
 
 impl Groups {
@@ -134,6 +141,10 @@ fn sample(file: u32, finding: &Finding<'_>) -> Sample {
         if fields.len() >= FIELDS {
             break;
         }
+        // A keyword is found anywhere in an event, so the whole event says more.
+        if matched.field == "keyword" && matched.json == "null" {
+            continue;
+        }
         let name = safe::line(matched.field).into_owned();
         let value = shown(matched.json);
         if !fields.iter().any(|(n, v)| *n == name && *v == value) {
@@ -144,7 +155,13 @@ fn sample(file: u32, finding: &Finding<'_>) -> Sample {
         let record = String::from_utf8_lossy(finding.raw.get(..VALUE * 4).unwrap_or(finding.raw));
         fields.push((String::new(), cut(&record)));
     }
-    Sample { file, position: finding.position, fields }
+    Sample {
+        file,
+        position: finding.position,
+        fields,
+        evidence: finding.evidence.iter().take(EVIDENCE).map(|e| (e.file, e.position)).collect(),
+        more_evidence: finding.evidence.len().saturating_sub(EVIDENCE) as u64,
+    }
 }
 
 /// A JSON value as people write it: text without quotes, anything else as it stands.

@@ -9,10 +9,13 @@ use std::sync::Arc;
 
 use khien_detect::finding::Finding;
 use khien_detect::rule::Level;
+use khien_event::event::Event;
+use khien_event::taxonomy::KindId;
 
 use crate::args::Output;
-use crate::attack::Techniques;
 use crate::engine::{NewRender, Sink};
+use crate::terminal::Look;
+use crate::text::Text;
 
 pub mod csv;
 pub mod groups;
@@ -45,7 +48,15 @@ pub enum Form {
 
 /// Renders findings. Each worker has its own.
 pub trait Render: Send {
-    /// Adds one finding to `block`.
+    /// Whether it wants [`Render::event`] before the findings on an event.
+    fn wants_event(&self) -> bool {
+        false
+    }
+
+    /// Takes all fields of the event that the next findings are about, and its kind.
+    fn event(&mut self, _event: Event, _kind: KindId) {}
+
+    /// Adds one finding to `block`. That of a correlation is about several events, and its record is empty.
     fn finding(&mut self, place: Place, finding: &Finding<'_>, block: &mut Block);
 }
 
@@ -107,8 +118,6 @@ impl Counts {
 pub struct Shared {
     /// Names of the inputs, by their index.
     pub files: Arc<[String]>,
-    /// ATT&CK names.
-    pub techniques: Arc<dyn Techniques>,
 }
 
 impl Shared {
@@ -124,6 +133,8 @@ pub struct Renders {
     pub output: Output,
     /// What they share.
     pub shared: Shared,
+    /// For the table over live input: see [`table::Collect`].
+    pub live: Option<(Look, Text)>,
 }
 
 impl NewRender for Renders {
@@ -132,7 +143,7 @@ impl NewRender for Renders {
             Output::Ndjson => Box::new(ndjson::Ndjson::new(&self.shared)),
             Output::Csv => Box::new(csv::Csv::new(&self.shared)),
             Output::Ocsf => Box::new(ocsf::Ocsf::new(&self.shared)),
-            Output::Table => Box::new(table::Collect),
+            Output::Table => Box::new(table::Collect { live: self.live }),
         }
     }
 }
@@ -176,6 +187,10 @@ impl<W: Write> Sink for Report<W> {
         block.clear();
         Ok(())
     }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 #[cfg(test)]
@@ -183,10 +198,9 @@ pub(crate) mod sample {
     //! Findings for tests.
 
     use khien_detect::finding::{Evidence, Head, Matched, Source};
-    use khien_event::taxonomy::KindId;
+    use khien_event::event::Value;
 
     use super::*;
-    use crate::attack::NoTechniques;
 
     pub(crate) fn head(id: &str, level: Level, tags: &[&str]) -> Head {
         Head {
@@ -209,15 +223,12 @@ pub(crate) mod sample {
     }
 
     pub(crate) fn shared() -> Shared {
-        Shared {
-            files: ["logs/a.jsonl", "-", "logs/\u{1b}[31m,\"b\".log"].map(str::to_owned).into(),
-            techniques: Arc::new(NoTechniques),
-        }
+        Shared { files: ["logs/a.jsonl", "-", "logs/\u{1b}[31m,\"b\".log"].map(str::to_owned).into() }
     }
 
     /// Renders a JSON event, a hostile text line and a correlation.
     pub(crate) fn rendered(output: Output) -> Block {
-        let renders = Renders { output, shared: shared() };
+        let renders = Renders { output, shared: shared(), live: None };
         let mut render = renders.render();
         let mut block = Block::default();
 
@@ -228,6 +239,10 @@ pub(crate) mod sample {
             Matched { field: "Image", json: "\"C:\\\\a.exe\"" },
         ];
         let raw = b"{\"Image\":\n \"C:\\\\a.exe\", \"EventID\":1}";
+        if render.wants_event() {
+            let image = ("Image".to_owned(), Value::Text("C:\\a.exe".to_owned()));
+            render.event(Event { fields: vec![image] }, KindId::default());
+        }
         render.finding(Place { file: 0, form: Form::Json }, &finding(&rule, raw, &matched, &[]), &mut block);
 
         let keyword = Head { author: None, ..head("=cmd()", Level::Low, &[]) };
@@ -235,11 +250,14 @@ pub(crate) mod sample {
             [Matched { field: "keyword", json: "\"a\"" }, Matched { field: "keyword", json: "[\"b\",\"c\"]" }];
         let mut text = finding(&keyword, b"-1 \x1b[2J \xff \"x\", y\x00", &matched, &[]);
         text.time_ns = None;
+        if render.wants_event() {
+            render.event(Event::default(), KindId::default());
+        }
         render.finding(Place { file: 2, form: Form::Text }, &text, &mut block);
 
         let correlation = Head { source: Source::Correlation, ..head("c-1", Level::Critical, &["attack.ta0006"]) };
         let evidence = [Evidence { rule: "r-1".into(), file: 1, position: 3, time_ns: Some(-1) }];
-        let last = finding(&correlation, b"{}", &[], &evidence);
+        let last = finding(&correlation, b"", &[], &evidence);
         render.finding(Place { file: 1, form: Form::Json }, &last, &mut block);
         block
     }

@@ -23,11 +23,7 @@ pub struct Ndjson {
 impl Ndjson {
     /// A renderer with empty caches.
     pub fn new(shared: &Shared) -> Self {
-        let techniques = shared.techniques.clone();
-        Self {
-            heads: Heads::new(move |head, out| head_members(head, &*techniques, out)),
-            files: shared.files.iter().map(|name| quoted(name)).collect(),
-        }
+        Self { heads: Heads::new(head_members), files: shared.files.iter().map(|name| quoted(name)).collect() }
     }
 }
 
@@ -78,9 +74,11 @@ pub(crate) fn time_or_null(time_ns: Option<i64>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a raw record: JSON as it is, anything else as a string.
-pub(crate) fn record(form: Form, raw: &[u8], out: &mut Vec<u8>) {
+/// Appends a raw record: JSON as it is, anything else as a string. The events of a correlation are its evidence; it has no
+/// record of its own, which is null.
+fn record(form: Form, raw: &[u8], out: &mut Vec<u8>) {
     match form {
+        _ if raw.is_empty() => out.extend_from_slice(b"null"),
         Form::Json => json::one_line(raw, out),
         Form::Text => json::string_lossy(raw, out),
     }
@@ -172,7 +170,7 @@ pub fn source(source: Source) -> &'static str {
 }
 
 /// Appends the members `rule` and `attack`.
-fn head_members(head: &Head, techniques: &dyn attack::Techniques, out: &mut Vec<u8>) {
+fn head_members(head: &Head, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"rule\":{\"id\":");
     json::string(&head.id, out);
     out.extend_from_slice(b",\"title\":");
@@ -194,25 +192,11 @@ fn head_members(head: &Head, techniques: &dyn attack::Techniques, out: &mut Vec<
     out.extend_from_slice(b",\"source\":");
     json::string(source(head.source), out);
     out.push(b'}');
-    let attacks = attack::of_tags(&head.tags, techniques);
+    let attacks = attack::of_tags(&head.tags);
     if !attacks.is_empty() {
         let list = serde_json::to_vec(&attacks).unwrap_or_else(|_| b"[]".to_vec());
         out.extend_from_slice(b",\"attack\":");
         out.extend_from_slice(&list);
-    }
-}
-
-/// A text form of the ATT&CK part of a head: `Execution; T1059.001 PowerShell`.
-pub(crate) fn attack_words(head: &Head, techniques: &dyn attack::Techniques) -> String {
-    let all = attack::of_tags(&head.tags, techniques);
-    let words: Vec<String> = all.iter().map(words_of).collect();
-    words.join("; ")
-}
-
-fn words_of(attack: &attack::Attack) -> String {
-    match (attack.kind, &attack.name) {
-        (attack::Kind::Technique, Some(name)) => format!("{} {name}", attack.id),
-        _ => attack.label().to_owned(),
     }
 }
 

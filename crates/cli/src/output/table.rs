@@ -3,7 +3,8 @@
 use khien_detect::finding::{Finding, Source};
 
 use super::groups::{Group, Groups, Sample};
-use super::{Block, Place, Render, Shared, json, ndjson};
+use super::{Block, Place, Render, Shared, json};
+use crate::attack;
 use crate::safe;
 use crate::terminal::Look;
 use crate::text::{Text, append};
@@ -17,15 +18,31 @@ const COUNT_COLUMNS: usize = 9;
 /// Rules that are shown in full; the others get one line each.
 const DETAILED: usize = 200;
 
-/// Collects findings; nothing is written before all are known.
+/// Collects findings; the table is written when all are known.
 #[derive(Clone, Copy, Debug)]
-pub struct Collect;
+pub struct Collect {
+    /// For input that may be live: how to write a line for each finding at once.
+    pub live: Option<(Look, Text)>,
+}
 
 impl Render for Collect {
     fn finding(&mut self, place: Place, finding: &Finding<'_>, block: &mut Block) {
         block.counts.add(finding.head.level);
         block.groups.add(place.file, finding);
+        if let Some((look, text)) = self.live {
+            block.bytes.extend_from_slice(live_line(finding, look, text).as_bytes());
+        }
     }
+}
+
+/// Time, level, title and position of a finding.
+fn live_line(finding: &Finding<'_>, look: Look, text: Text) -> String {
+    let level = text.level(finding.head.level);
+    let space = " ".repeat(LEVEL_COLUMNS.saturating_sub(safe::width(level)));
+    let time = finding.time_ns.map_or_else(|| text.time_unknown().to_owned(), time);
+    let title = safe::line(&finding.head.title);
+    let place = format!(":{}", finding.position);
+    format!("{} {}{space} {} {}\n", look.faint(&time), look.level(finding.head.level, level), title, look.faint(&place))
 }
 
 /// The table of everything that was collected.
@@ -41,6 +58,9 @@ pub fn render(groups: &Groups, shared: &Shared, look: Look, text: Text) -> Strin
     }
     let mut out = table.header();
     for (i, group) in sorted.iter().enumerate() {
+        if i > 0 && i <= DETAILED {
+            out.push('\n');
+        }
         out.push_str(&table.title(group));
         if i < DETAILED {
             out.push_str(&table.details(group));
@@ -85,16 +105,17 @@ impl Table<'_> {
         )
     }
 
-    /// ATT&CK and id, times, sample events.
+    /// Id and ATT&CK, times, sample events.
     fn details(&self, group: &Group) -> String {
         let mut out = String::new();
-        let attack = ndjson::attack_words(&group.head, &*self.shared.techniques);
+        let attack = attack::words(&group.head.tags);
         let source = match group.head.source {
             Source::Rule => None,
             Source::Correlation => Some(self.text.from_correlation()),
             Source::Indicator => Some(self.text.from_indicator()),
         };
-        let parts = [Some(attack.as_str()), source, Some(group.head.id.as_str())];
+        // The id first: it is what people copy, and must not be cut.
+        let parts = [Some(group.head.id.as_str()), source, Some(attack.as_str())];
         let parts: Vec<&str> = parts.into_iter().flatten().filter(|p| !p.is_empty()).collect();
         self.indented(&parts.join(" · "), 2, &mut out);
         self.indented(&self.times(group), 2, &mut out);
@@ -117,25 +138,39 @@ impl Table<'_> {
     }
 
     fn sample(&self, sample: &Sample, out: &mut String) {
-        let file = match self.shared.file(sample.file) {
-            "-" => self.text.standard_input().into(),
-            name => safe::line(name),
-        };
-        let place = self.text.at_position(&file, &sample.position.to_string());
+        let place = self.place(sample.file, sample.position);
         // The end of a path tells more than its beginning.
         let room = self.look.columns.saturating_sub(2);
         let place = fit_end(&place, room);
-        append(
-            out,
-            format_args!(
-                "  {place}
-"
-            ),
-        );
+        append(out, format_args!("  {place}\n"));
         for (name, value) in &sample.fields {
             let line = if name.is_empty() { value.clone() } else { format!("{name}: {value}") };
             self.indented(&line, 4, out);
         }
+        if !sample.evidence.is_empty() {
+            self.indented(&self.evidence(sample), 4, out);
+        }
+    }
+
+    /// The events that led to a correlation; those of the same file by their position alone.
+    fn evidence(&self, sample: &Sample) -> String {
+        let mut places: Vec<String> = Vec::new();
+        for (index, &(file, position)) in sample.evidence.iter().enumerate() {
+            let before = index.checked_sub(1).and_then(|i| sample.evidence.get(i)).map_or(sample.file, |e| e.0);
+            places.push(if before == file { format!(":{position}") } else { self.place(file, position) });
+        }
+        if sample.more_evidence > 0 {
+            places.push(self.text.and_more(&self.text.count(sample.more_evidence)));
+        }
+        self.text.evidence(&places.join(", "))
+    }
+
+    fn place(&self, file: u32, position: u64) -> String {
+        let file = match self.shared.file(file) {
+            "-" => self.text.standard_input().into(),
+            name => safe::line(name),
+        };
+        self.text.at_position(&file, &position.to_string())
     }
 
     /// Appends one faint line, cut where the terminal ends.
@@ -180,7 +215,7 @@ mod tests {
             let mut finding = sample::finding(&head, b"{}", &[], &[]);
             finding.position = position as u64;
             finding.time_ns = finding.time_ns.map(|t| t + position * 1_000_000_000);
-            Collect.finding(Place { file: 0, form: crate::output::Form::Json }, &finding, &mut block);
+            Collect { live: None }.finding(Place { file: 0, form: crate::output::Form::Json }, &finding, &mut block);
         }
         render(&block.groups, &sample::shared(), look, Text(lang))
     }
@@ -206,6 +241,17 @@ mod tests {
             assert!(code.chars().all(|c| c.is_ascii_digit() || c == ';'), "{code}");
         }
         assert!(!table.contains('\0'));
+    }
+
+    #[test]
+    fn live_input_gets_a_line_for_each_finding() {
+        let mut block = Block::default();
+        let head = sample::head("r\u{1b}[2J", Level::High, &[]);
+        let place = Place { file: 1, form: crate::output::Form::Text };
+        let mut collect = Collect { live: Some((Look::plain(80), Text(Lang::En))) };
+        collect.finding(place, &sample::finding(&head, b"", &[], &[]), &mut block);
+        let line = String::from_utf8(block.bytes).unwrap();
+        assert_eq!(line, "2023-11-14 22:13:20Z high          Title of r\\x1b[2J, \"quoted\" :7\n");
     }
 
     #[test]

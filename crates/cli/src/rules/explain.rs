@@ -1,11 +1,11 @@
 //! `khien rules explain` and `khien detect --explain`: what a rule says, and why it matched an event or did not.
 
+use khien_detect::correlate::Correlation;
 use khien_detect::rule::Rule;
 use serde_json::json;
 
-use super::{list, tree};
+use super::{correlation, list, tree};
 use crate::args::{Explain, TextOrJson};
-use crate::attack::NoTechniques;
 use crate::engine::{Engine, ExplainJob, Explanation};
 use crate::exit::Exit;
 use crate::glob;
@@ -19,13 +19,20 @@ const EVENTS: usize = 10;
 /// Ids that are proposed for one that does not exist.
 const PROPOSED: usize = 5;
 
+/// Columns of labels.
+const LABEL_COLUMNS: usize = 22;
+
 /// Runs `khien rules explain`.
 ///
 /// # Errors
 /// When there is no such rule, or nothing can be read.
 pub fn command<E: Engine>(engine: &E, explain: &Explain, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     let loaded = super::load(engine, &explain.rules, None, console)?;
-    let rule = find(engine, &loaded.rules, &explain.rule, console.text)?;
+    let (rules, id) = (&loaded.rules, explain.rule.as_str());
+    if let Some(found) = engine.correlation(rules, id).filter(|_| explain.input.is_empty()) {
+        return show_correlation(engine, rules, found, explain.output, console);
+    }
+    let rule = find(engine, rules, id, console.text)?;
     let as_json = explain.output == TextOrJson::Json;
     if explain.input.is_empty() {
         let shown = if as_json {
@@ -49,17 +56,39 @@ pub fn command<E: Engine>(engine: &E, explain: &Explain, console: &mut Console<'
         limit: EVENTS,
         lang: console.text.0,
     };
-    let explanations = engine.explain(&loaded.rules, &job)?;
+    let explanations = engine.explain(rules, &job)?;
     show(rule, &explanations, as_json, console)
 }
 
-/// The rule with this id.
+fn show_correlation<E: Engine>(
+    engine: &E,
+    rules: &E::Rules,
+    found: &Correlation,
+    output: TextOrJson,
+    console: &mut Console<'_>,
+) -> anyhow::Result<Exit> {
+    let title = |id: &str| {
+        let rule = engine.rule(rules, id).map(|rule| rule.title.clone());
+        rule.or_else(|| engine.correlation(rules, id).map(|c| c.title.clone()))
+    };
+    let shown = match output {
+        TextOrJson::Json => format!("{}\n", serde_json::to_string_pretty(found)?),
+        TextOrJson::Text => correlation::describe(found, &title, console.out_look, console.text),
+    };
+    console.out.write_all(shown.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// The rule with this id, to explain it on events.
 ///
 /// # Errors
-/// When there is none, with ids that look like it.
+/// When there is none, with ids that look like it. A correlation is about many events; the error names its rules.
 pub fn find<'a, E: Engine>(engine: &E, rules: &'a E::Rules, id: &str, text: Text) -> anyhow::Result<&'a Rule> {
     if let Some(rule) = engine.rule(rules, id) {
         return Ok(rule);
+    }
+    if let Some(correlation) = engine.correlation(rules, id) {
+        anyhow::bail!(text.explain_parts(id, &correlation.rules.join(", ")));
     }
     let wanted = id.to_lowercase();
     let similar: Vec<String> = engine
@@ -104,32 +133,43 @@ pub fn show(
     Ok(Exit::Done)
 }
 
+/// Labels and values below a title.
+pub(super) struct Sheet {
+    out: String,
+}
+
+impl Sheet {
+    pub(super) fn new(title: &str, look: Look) -> Self {
+        Self { out: format!("{}\n", look.strong(&safe::line(title))) }
+    }
+
+    /// Adds a row, unless there is no value.
+    pub(super) fn row(&mut self, label: &str, value: &str) {
+        if !value.is_empty() {
+            let label = safe::pad(&format!("{label}:"), LABEL_COLUMNS);
+            append(&mut self.out, format_args!("  {label} {}\n", safe::line(value)));
+        }
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.out
+    }
+}
+
 /// The rule itself.
 pub fn describe(rule: &Rule, look: Look, text: Text) -> String {
-    let mut out = format!("{}\n", look.strong(&safe::line(&rule.title)));
-    let mut row = |label: &str, value: &str| {
-        if !value.is_empty() {
-            append(&mut out, format_args!("  {} {}\n", safe::pad(&format!("{label}:"), 22), safe::line(value)));
-        }
-    };
-    let head = khien_detect::finding::Head {
-        id: rule.id.clone(),
-        title: rule.title.clone(),
-        level: rule.level,
-        tags: rule.tags.clone(),
-        author: rule.author.clone(),
-        source: khien_detect::finding::Source::Rule,
-    };
-    row(text.label_id(), &rule.id);
-    row(text.label_level(), text.level(rule.level));
-    row(text.label_status(), rule.status.as_deref().unwrap_or_default());
-    row(text.label_author(), rule.author.as_deref().unwrap_or_default());
-    row(text.label_logsource(), &list::logsource(&rule.logsource, text));
-    row(text.column_attack(), &crate::output::ndjson::attack_words(&head, &NoTechniques));
-    row(text.label_tags(), &rule.tags.join(", "));
-    row(text.label_file(), &format!("{}:{}", rule.origin.file, rule.origin.line));
-    row(text.label_description(), rule.description.as_deref().unwrap_or_default().trim());
-    row(text.label_false_positives(), &rule.falsepositives.join("; "));
+    let mut sheet = Sheet::new(&rule.title, look);
+    sheet.row(text.label_id(), &rule.id);
+    sheet.row(text.label_level(), text.level(rule.level));
+    sheet.row(text.label_status(), rule.status.as_deref().unwrap_or_default());
+    sheet.row(text.label_author(), rule.author.as_deref().unwrap_or_default());
+    sheet.row(text.label_logsource(), &list::logsource(&rule.logsource, text));
+    sheet.row(text.column_attack(), &crate::attack::words(&rule.tags));
+    sheet.row(text.label_tags(), &rule.tags.join(", "));
+    sheet.row(text.label_file(), &format!("{}:{}", rule.origin.file, rule.origin.line));
+    sheet.row(text.label_description(), rule.description.as_deref().unwrap_or_default().trim());
+    sheet.row(text.label_false_positives(), &rule.falsepositives.join("; "));
+    let mut out = sheet.finish();
     append(&mut out, format_args!("  {}:\n", text.label_condition()));
     for line in tree::render(&rule.condition, look, text).lines() {
         append(&mut out, format_args!("  {line}\n"));

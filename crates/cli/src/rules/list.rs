@@ -4,7 +4,7 @@ use khien_detect::rule::Level;
 use khien_event::taxonomy::LogSource;
 
 use crate::args::{List, TextOrJson};
-use crate::attack::{self, NoTechniques, Techniques};
+use crate::attack;
 use crate::engine::{Engine, RuleRow};
 use crate::exit::Exit;
 use crate::safe;
@@ -21,7 +21,7 @@ pub fn command<E: Engine>(engine: &E, list: &List, console: &mut Console<'_>) ->
     let rows: Vec<&RuleRow> = all.iter().filter(|row| wanted(row, list)).collect();
     let result = match list.output {
         TextOrJson::Text => table(&rows, console.out_look, console.text),
-        TextOrJson::Json => json(&rows, &NoTechniques)?,
+        TextOrJson::Json => json(&rows)?,
     };
     console.out.write_all(result.as_bytes())?;
     let text = console.text;
@@ -58,12 +58,12 @@ fn contains_words(row: &RuleRow, words: &str) -> bool {
     words.to_lowercase().split_whitespace().all(|word| text.contains(word))
 }
 
-fn json(rows: &[&RuleRow], techniques: &dyn Techniques) -> anyhow::Result<String> {
+fn json(rows: &[&RuleRow]) -> anyhow::Result<String> {
     let mut list = Vec::with_capacity(rows.len());
     for row in rows {
         let mut value = serde_json::to_value(row)?;
         if let Some(object) = value.as_object_mut() {
-            let attacks = attack::of_tags(&row.tags, techniques);
+            let attacks = attack::of_tags(&row.tags);
             object.insert("attack".to_owned(), serde_json::to_value(attacks)?);
         }
         list.push(value);
@@ -80,9 +80,10 @@ pub fn logsource(source: &LogSource, text: Text) -> String {
 
 /// The technique ids of a rule, or its tactics when it has none.
 fn attack(row: &RuleRow) -> String {
-    let all = attack::of_tags(&row.tags, &NoTechniques);
-    let of =
-        |kind: attack::Kind| -> Vec<&str> { all.iter().filter(|a| a.kind == kind).map(|a| a.id.as_str()).collect() };
+    let all = attack::of_tags(&row.tags);
+    let of = |kind: attack::Kind| -> Vec<&str> {
+        all.iter().filter(|a| a.kind == kind).filter_map(|a| a.id.as_deref()).collect()
+    };
     let techniques = of(attack::Kind::Technique);
     if techniques.is_empty() { of(attack::Kind::Tactic).join(",") } else { techniques.join(",") }
 }

@@ -9,6 +9,7 @@ use crate::glob;
 use crate::terminal::Console;
 
 pub mod check;
+pub mod correlation;
 pub mod explain;
 pub mod list;
 pub mod tree;

@@ -45,7 +45,7 @@ impl Record {
             *self = Self::default();
         }
         self.asked += 1;
-        self.asked < JUDGED || self.found >= self.asked / 8 || self.asked % 64 == 0
+        self.asked < JUDGED || self.found >= self.asked / 8 || self.asked.is_multiple_of(64)
     }
 }
 

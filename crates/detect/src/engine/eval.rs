@@ -117,10 +117,7 @@ impl Evaluation<'_> {
 
     fn value_holds(&mut self, value: ValueRef, check: &Check) -> bool {
         if let Check::Regex(regex) = check {
-            let folded = self.values.folded(value, self.source).map(<[u8]>::to_vec);
-            return folded.is_some_and(|folded| {
-                self.values.text(value, self.source).is_some_and(|plain| regex.holds(plain, &folded))
-            });
+            return self.values.texts(value, self.source).is_some_and(|(plain, folded)| regex.holds(plain, folded));
         }
         let text = match check {
             Check::Text { case: Case::Fold, .. }
@@ -157,8 +154,9 @@ impl Evaluation<'_> {
         .map(<[u8]>::to_vec)
     }
 
-    /// Collects into `out` the items that make `node` hold, given that it does: `(field, values)`.
-    pub(super) fn matched<'n>(&mut self, node: &'n Node, out: &mut Vec<(&'n str, Vec<ValueRef>)>) {
+    /// Appends to `out` what makes `node` hold, given that it does: the field of each item with each value that fulfils
+    /// it, or with `None` when absence does.
+    pub(super) fn matched<'n>(&mut self, node: &'n Node, out: &mut Vec<(&'n str, Option<ValueRef>)>) {
         match node {
             Node::Const(_) | Node::Not(_) => {}
             Node::And(list) => list.iter().for_each(|n| self.matched(n, out)),
@@ -169,30 +167,27 @@ impl Evaluation<'_> {
                     }
                 }
             }
-            Node::Item(item) => {
-                let values = self.matching_values(item);
-                out.push((&item.field, values));
-            }
+            Node::Item(item) => self.matched_item(item, out),
         }
     }
 
-    /// The values for which some test of `item` holds.
-    fn matching_values(&mut self, item: &ItemNode) -> Vec<ValueRef> {
-        let Target::Slots(slots) = &item.target else {
-            return Vec::new();
-        };
-        let mut found = Vec::new();
-        self.any_value(slots, |eval, value| {
-            let by_group = item
-                .group
-                .as_ref()
-                .is_some_and(|group| eval.values.folded(value, eval.source).is_some_and(|t| group.holds(t)));
-            if by_group || item.tests.iter().any(|c| eval.one_value_holds(value, c)) {
-                found.push(value);
-            }
-            false
-        });
-        found
+    fn matched_item<'n>(&mut self, item: &'n ItemNode, out: &mut Vec<(&'n str, Option<ValueRef>)>) {
+        let before = out.len();
+        if let Target::Slots(slots) = &item.target {
+            self.any_value(slots, |eval, value| {
+                let by_group = item
+                    .group
+                    .as_ref()
+                    .is_some_and(|group| eval.values.folded(value, eval.source).is_some_and(|t| group.holds(t)));
+                if by_group || item.tests.iter().any(|c| eval.one_value_holds(value, c)) {
+                    out.push((&item.field, Some(value)));
+                }
+                false
+            });
+        }
+        if out.len() == before {
+            out.push((&item.field, None));
+        }
     }
 
     fn one_value_holds(&mut self, value: ValueRef, check: &Check) -> bool {
@@ -205,6 +200,13 @@ impl Evaluation<'_> {
     }
 }
 
+/// Whether `text` ends with `end`. Ends are often the same in the last few characters (`.exe`), so the first one is
+/// compared before the rest.
+pub(super) fn ends_with(text: &[u8], end: &[u8]) -> bool {
+    let Some(start) = text.len().checked_sub(end.len()) else { return false };
+    text.get(start) == end.first() && text.ends_with(end)
+}
+
 /// Whether `check`, which concerns text alone, holds for a text.
 pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
     match check {
@@ -214,7 +216,7 @@ pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
                 Shape::Equals => *text == **literal,
                 Shape::Contains => memmem::find(text, literal).is_some(),
                 Shape::StartsWith => text.starts_with(literal),
-                Shape::EndsWith => text.ends_with(literal),
+                Shape::EndsWith => ends_with(text, literal),
             }
         }
         Check::Contains { needle, case } => needle.is_in(texts.of(*case)),

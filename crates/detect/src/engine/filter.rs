@@ -175,6 +175,7 @@ struct Inside {
 }
 
 /// Four soft bytes as a number.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "callers hold a reference into longer text")]
 pub(super) fn gram(bytes: &[u8; GRAM]) -> u32 {
     u32::from_le_bytes(*bytes) | 0x2020_2020
 }

@@ -9,25 +9,29 @@ use super::witness::GRAM;
 
 /// A search for many literals. Texts that contain none, the usual case, are read in vectors.
 pub(super) enum LiteralSet {
-    /// Few literals: four bytes of each are looked for first.
+    /// Few literals: four bytes of each are looked for first, short ones by themselves.
     Few(Few),
-    /// Many, or very short ones.
+    /// Many.
     Many(AhoCorasick),
     /// More than an automaton takes: one after the other.
     Each(Vec<Box<[u8]>>),
 }
 
+/// Four bytes to the literals they stand for, each with the offset of the four bytes in it.
+type Pieces = HashMap<[u8; GRAM], Vec<(usize, Box<[u8]>)>, foldhash::fast::FixedState>;
+
 /// See [`LiteralSet::Few`].
 pub(super) struct Few {
     nibbles: Nibbles,
-    /// Four bytes to the literals they stand for, each with the offset of the four bytes in it.
-    pieces: HashMap<[u8; GRAM], Vec<(usize, Box<[u8]>)>, foldhash::fast::FixedState>,
+    pieces: Pieces,
+    /// Literals shorter than four bytes.
+    short: Vec<memmem::Finder<'static>>,
 }
 
 impl LiteralSet {
     /// A search for `literals`.
     pub(super) fn new(literals: &[Box<[u8]>]) -> Self {
-        if literals.len() <= PIECES && literals.iter().all(|l| l.len() >= GRAM) {
+        if literals.len() <= PIECES {
             return Self::Few(Few::new(literals));
         }
         match AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(literals) {
@@ -48,7 +52,7 @@ impl LiteralSet {
 
 impl Few {
     fn new(literals: &[Box<[u8]>]) -> Self {
-        let mut pieces: HashMap<[u8; GRAM], Vec<(usize, Box<[u8]>)>, foldhash::fast::FixedState> = HashMap::default();
+        let mut pieces: Pieces = HashMap::default();
         for literal in literals {
             let windows = literal.windows(GRAM).enumerate().filter_map(|(at, w)| Some((at, *w.first_chunk::<GRAM>()?)));
             if let Some((at, piece)) = windows.min_by_key(|(_, piece)| commonness(piece)) {
@@ -56,10 +60,15 @@ impl Few {
             }
         }
         let grams: Vec<u32> = pieces.keys().map(super::filter::gram).collect();
-        Self { nibbles: Nibbles::new(&grams), pieces }
+        let is_short = literals.iter().filter(|l| l.len() < GRAM);
+        let short = is_short.map(|l| memmem::Finder::new(l).into_owned()).collect();
+        Self { nibbles: Nibbles::new(&grams), pieces, short }
     }
 
     fn is_in(&self, text: &[u8]) -> bool {
+        if self.short.iter().any(|finder| finder.find(text).is_some()) {
+            return true;
+        }
         let mut found = false;
         self.nibbles.scan(text, &mut |at| found = found || self.stands(text, at));
         found
@@ -74,6 +83,7 @@ impl Few {
 }
 
 /// How common four bytes are in command lines and paths, roughly: vowels, frequent letters, separators.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "callers hold a reference into longer text")]
 fn commonness(piece: &[u8; GRAM]) -> u32 {
     piece
         .iter()

@@ -246,11 +246,11 @@ impl Worker {
         found: &mut Found<'_>,
     ) -> Result<Decoded, Malformed> {
         self.fields.clear();
-        let decoded = decoder.decode(record, &mut self.fields)?;
-        if decoded == Decoded::Event {
+        let outcome = decoder.decode(record, &mut self.fields)?;
+        if outcome == Decoded::Event {
             self.detect(record, position, found);
         }
-        Ok(decoded)
+        Ok(outcome)
     }
 
     /// The fields of the event handled last.
@@ -299,7 +299,7 @@ impl Worker {
         rules.sort_unstable();
         let time_ns = event_time(fields, raw, &self.times[usize::from(fields.shape.0)]);
         for (rule, body) in rules {
-            report.fill(&mut evaluation, route.condition(body));
+            report.fill(&mut evaluation, route.known(body), route.condition(body));
             let matched = report.matched();
             let finding = Finding {
                 head: &detector.heads[rule as usize],
@@ -349,8 +349,10 @@ impl Worker {
         self.new_route(repeated, &known)
     }
 
-    /// The route for discriminating fields that have not been seen before.
+    /// The route for discriminating fields that have not been seen before: `None` where one is absent, `Some(None)` where
+    /// it has no text.
     #[cold]
+    #[expect(clippy::option_option, reason = "an absent field and one without text decide differently")]
     fn new_route(&mut self, repeated: bool, known: &[Option<Option<String>>]) -> usize {
         let Self { detector, fields, kinds, .. } = self;
         let names = detector.taxonomy.discriminators(fields.shape);
@@ -360,9 +362,9 @@ impl Worker {
             kinds.entry((kind, fields.shape)).or_insert_with(|| KindPlan::new(detector, &detector.bodies, kind, names));
         let outcomes = (!repeated).then(|| plan.outcomes(known));
         let key = RouteKey { kind, shape: fields.shape, encoding: fields.encoding, outcomes };
-        let (routes, search) = (&mut self.routes, &mut self.search);
+        let routes = &mut self.routes;
         let index = *self.route_of.entry(key).or_insert_with_key(|key| {
-            routes.push(Route::new(detector, plan, key, search));
+            routes.push(Route::new(detector, plan, key));
             routes.len() - 1
         });
         if self.memo.len() >= MEMO {

@@ -63,6 +63,7 @@ impl Nibbles {
     unsafe_code,
     reason = "vector instructions: one look-up for 32 or 64 bytes; compared with the plain loop by test and fuzzer"
 )]
+#[expect(clippy::cast_ptr_alignment, reason = "the loads used need no alignment")]
 mod x86 {
     use std::arch::x86_64::{
         __m128i, __m256i, __m512i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,

@@ -6,6 +6,7 @@ use hashbrown::HashSet;
 use ipnet::IpNet;
 use memchr::memmem;
 
+use super::eval::ends_with;
 use super::literals::LiteralSet;
 use super::values::Slot;
 use crate::rule::{Case, Compare, Expr, Item, Link, Part, Test, TextOp, TimePart};
@@ -47,16 +48,14 @@ pub(super) struct Group {
     pub(super) equal: HashSet<Box<[u8]>, foldhash::fast::FixedState>,
     /// Substrings, folded.
     pub(super) contained: Vec<Box<[u8]>>,
-    /// Ends of at least four bytes, folded.
+    /// Ends, folded.
     pub(super) ends: Vec<Box<[u8]>>,
-    /// The last four bytes of each end.
-    tails: Vec<[u8; 4]>,
     asked: Cell<u32>,
     search: OnceCell<LiteralSet>,
 }
 
 /// Questions after which building one search for all substrings pays.
-const WORTH_BUILDING: u32 = 4;
+const WORTH_BUILDING: u32 = 16;
 
 impl Group {
     /// Whether a folded text is or contains one of the literals.
@@ -65,9 +64,7 @@ impl Group {
     }
 
     fn ends(&self, folded: &[u8]) -> bool {
-        let Some(tail) = folded.last_chunk::<4>() else { return false };
-        let same_tail = self.tails.iter().zip(&self.ends).filter(|(t, _)| *t == tail);
-        same_tail.into_iter().any(|(_, end)| folded.ends_with(end))
+        self.ends.iter().any(|end| ends_with(folded, end))
     }
 
     fn contains(&self, folded: &[u8]) -> bool {
@@ -296,8 +293,7 @@ fn take_group(checks: &mut Vec<Check>) -> Option<Group> {
             Check::Contains { needle, case: Case::Fold } if !needle.literal.is_empty() => {
                 group.contained.push(needle.literal);
             }
-            Check::Text { shape: Shape::EndsWith, literal, case: Case::Fold } if literal.len() >= 4 => {
-                group.tails.extend(literal.last_chunk::<4>());
+            Check::Text { shape: Shape::EndsWith, literal, case: Case::Fold } => {
                 group.ends.push(literal);
             }
             other => rest.push(other),

@@ -4,60 +4,72 @@ use khien_event::fields::{Field, Kind};
 
 use super::eval::Evaluation;
 use super::plan::Node;
-use super::values::ValueRef;
+use super::values::{Slot, ValueRef};
 use crate::finding::Matched;
 
 /// Buffers for the matched fields of one finding.
 #[derive(Default)]
 pub(super) struct Report {
-    fields: Vec<(String, usize)>,
-    json: String,
+    /// Names and JSON values, one behind the other.
+    text: String,
+    /// Where each name and each value ends in `text`.
+    ends: Vec<(usize, usize)>,
 }
 
 impl Report {
     /// Collects what made `node` hold for the event under `evaluation`.
-    pub(super) fn fill(&mut self, evaluation: &mut Evaluation<'_>, node: &Node) {
-        let mut items = Vec::new();
-        evaluation.matched(node, &mut items);
-        let mut merged: Vec<(&str, Vec<ValueRef>)> = Vec::new();
-        for (field, values) in items {
-            match merged.iter_mut().find(|(f, _)| *f == field) {
-                Some((_, have)) => have.extend(values.into_iter().filter(|v| !have.contains(v)).collect::<Vec<_>>()),
-                None => merged.push((field, values)),
-            }
+    /// `known` are fields that hold for every event of its route.
+    pub(super) fn fill(&mut self, evaluation: &mut Evaluation<'_>, known: &[(Box<str>, Vec<Slot>)], node: &Node) {
+        let mut items = Vec::with_capacity(16);
+        for (field, slots) in known {
+            let value = slots.iter().find_map(|&slot| evaluation.values.first(slot));
+            items.push((&**field, value));
         }
-        self.fields.clear();
-        self.json.clear();
-        for (field, values) in merged {
-            self.write(evaluation, &values);
-            let name = if field.is_empty() { "keyword" } else { field };
-            self.fields.push((name.to_owned(), self.json.len()));
+        evaluation.matched(node, &mut items);
+        self.text.clear();
+        self.ends.clear();
+        for (i, (field, _)) in items.iter().enumerate() {
+            // A field that several items look at stands once, with all values that matched.
+            if items[..i].iter().any(|(before, _)| before == field) {
+                continue;
+            }
+            self.text.push_str(if field.is_empty() { "keyword" } else { field });
+            let name_end = self.text.len();
+            self.values(evaluation, items[i..].iter().filter(|(f, _)| f == field).filter_map(|(_, value)| *value));
+            self.ends.push((name_end, self.text.len()));
         }
     }
 
     /// What was collected.
     pub(super) fn matched(&self) -> Vec<Matched<'_>> {
         let mut start = 0;
-        self.fields
+        let part = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
+        self.ends
             .iter()
-            .map(|(field, end)| {
-                let json = self.json.get(start..*end).unwrap_or("null");
-                start = *end;
-                Matched { field, json }
+            .map(|&(name_end, end)| {
+                let matched = Matched { field: part(start, name_end), json: part(name_end, end) };
+                start = end;
+                matched
             })
             .collect()
     }
 
-    fn write(&mut self, evaluation: &Evaluation<'_>, values: &[ValueRef]) {
-        match values {
-            [] => self.json.push_str("null"),
+    fn values(&mut self, evaluation: &Evaluation<'_>, values: impl Iterator<Item = ValueRef>) {
+        let mut distinct: Vec<ValueRef> = Vec::new();
+        for value in values {
+            if !distinct.contains(&value) {
+                distinct.push(value);
+            }
+        }
+        match &distinct[..] {
+            [] => self.text.push_str("null"),
             [value] => self.value(evaluation, *value),
             several => {
                 for (i, value) in several.iter().enumerate() {
-                    self.json.push(if i == 0 { '[' } else { ',' });
+                    self.text.push(if i == 0 { '[' } else { ',' });
                     self.value(evaluation, *value);
                 }
-                self.json.push(']');
+                self.text.push(']');
             }
         }
     }
@@ -68,18 +80,17 @@ impl Report {
         let text = String::from_utf8_lossy(bytes);
         match field.kind {
             Kind::Escaped => {
-                self.json.push('"');
-                self.json.push_str(&text);
-                self.json.push('"');
+                self.text.push('"');
+                self.text.push_str(&text);
+                self.text.push('"');
             }
-            Kind::Text => self.json.push_str(&serde_json::Value::from(text).to_string()),
-            Kind::Number if is_json_number(&text) => self.json.push_str(&text),
-            Kind::Number => self.json.push_str(&serde_json::Value::from(text).to_string()),
-            Kind::True => self.json.push_str("true"),
-            Kind::False => self.json.push_str("false"),
-            Kind::Null => self.json.push_str("null"),
-            Kind::Object => self.json.push_str("{}"),
-            Kind::EmptyArray => self.json.push_str("[]"),
+            Kind::Number if is_json_number(&text) => self.text.push_str(&text),
+            Kind::Text | Kind::Number => self.text.push_str(&serde_json::Value::from(text).to_string()),
+            Kind::True => self.text.push_str("true"),
+            Kind::False => self.text.push_str("false"),
+            Kind::Null => self.text.push_str("null"),
+            Kind::Object => self.text.push_str("{}"),
+            Kind::EmptyArray => self.text.push_str("[]"),
         }
     }
 }

@@ -142,13 +142,22 @@ fn decided(item: &ItemNode, value: Option<&Option<String>>) -> bool {
         }
 }
 
+/// A body as it stands on a route.
+struct RouteBody {
+    /// Index among the detector's bodies.
+    body: u32,
+    condition: Node,
+    /// Fields whose items hold for every event of the route, with their slots; findings show them too.
+    known: Vec<(Box<str>, Vec<Slot>)>,
+}
+
 /// See the module text.
 pub(super) struct Route {
     /// The kind of its events.
     pub(super) kind: KindId,
     encoding: Encoding,
-    /// The bodies that can hold, with their lowered conditions.
-    bodies: Vec<(u32, Node)>,
+    /// The bodies that can hold.
+    bodies: Vec<RouteBody>,
     /// Slot per field id, [`NO_SLOT`] for fields no rule here looks at.
     slot_of: Vec<Slot>,
     slots: usize,
@@ -158,6 +167,9 @@ pub(super) struct Route {
     everywhere: Filter,
     /// Bodies that may hold without any sign.
     always: Vec<u32>,
+    /// Whether signs have been chosen. Until they are, every body is evaluated: most kinds of event come too seldom for a
+    /// choice to pay.
+    chosen: bool,
     /// Number of the last event for which a body became a candidate.
     seen: Vec<u64>,
     events: u64,
@@ -196,7 +208,7 @@ impl Search {
 
 impl Route {
     /// Builds the route of `key`.
-    pub(super) fn new(detector: &Detector, plan: &KindPlan, key: &RouteKey, search: &mut Search) -> Self {
+    pub(super) fn new(detector: &Detector, plan: &KindPlan, key: &RouteKey) -> Self {
         let mut builder = Builder {
             detector,
             kind: key.kind,
@@ -215,15 +227,19 @@ impl Route {
                 continue;
             }
             builder.ordinal = 0;
-            let node = lower(&rule.condition, &mut builder);
-            if !matches!(node, Node::Const(false)) {
-                bodies.push((body, node));
+            let condition = lower(&rule.condition, &mut builder);
+            if !matches!(condition, Node::Const(false)) {
+                builder.ordinal = 0;
+                let mut known = Vec::new();
+                builder.known_fields(&rule.condition, &mut known);
+                bodies.push(RouteBody { body, condition, known });
             }
         }
         let slots = builder.slots;
-        let mut route = Self {
+        Self {
             kind: key.kind,
             encoding: key.encoding,
+            chosen: false,
             seen: vec![0; bodies.len()],
             bodies,
             slot_of: builder.slot_of,
@@ -235,19 +251,22 @@ impl Route {
             lessons: Lessons::new(slots),
             owner: 0,
             records: vec![Record::default(); slots],
-        };
-        route.choose_signs(search);
-        route
+        }
     }
 
     /// The condition of a candidate.
     pub(super) fn condition(&self, candidate: u32) -> &Node {
-        &self.bodies[candidate as usize].1
+        &self.bodies[candidate as usize].condition
+    }
+
+    /// The fields of a candidate that need no evaluation on this route.
+    pub(super) fn known(&self, candidate: u32) -> &[(Box<str>, Vec<Slot>)] {
+        &self.bodies[candidate as usize].known
     }
 
     /// The detector's body behind a candidate.
     pub(super) fn body(&self, candidate: u32) -> usize {
-        self.bodies[candidate as usize].0 as usize
+        self.bodies[candidate as usize].body as usize
     }
 
     /// Sorts the fields of an event into the values of `search` and fills its candidates with the bodies worth
@@ -256,13 +275,23 @@ impl Route {
         self.events += 1;
         search.values.clear(self.slots);
         search.found.clear();
-        let learning = self.lessons.wants(self.events);
+        let learning = Lessons::wants(self.events);
+        let all = !self.chosen;
         for field in source.fields.list() {
             let slot = field.name.index().map_or(NO_SLOT, |i| self.slot_of[i]);
             if slot != NO_SLOT {
                 search.values.push(slot, *field);
-                self.look(slot, field, source, search, learning);
+                if all {
+                    self.lessons.learn_field(slot, field, source, &mut search.spelling);
+                } else {
+                    self.look(slot, field, source, search, learning);
+                }
             }
+        }
+        search.candidates.clear();
+        if all {
+            search.candidates.extend(0..self.bodies.len() as u32);
+            return;
         }
         let beyond = source.fields.encoding == Encoding::Plain || source.fields.beyond_ascii;
         if beyond {
@@ -271,7 +300,6 @@ impl Route {
         if self.everywhere.reads_values() {
             self.look_everywhere(source, search);
         }
-        search.candidates.clear();
         search.candidates.extend_from_slice(&self.always);
         for &body in &search.found {
             let last = &mut self.seen[body as usize];
@@ -303,6 +331,10 @@ impl Route {
         let owner = self.owner + index as u64;
         let find = |value: &[u8], out: &mut Vec<u32>| filter.probe(value, &mut |bodies| out.extend_from_slice(bodies));
         search.cache.bodies(owner, value, &mut self.records[index], find, &mut search.found);
+        // A number in a rule is looked for by its usual digits; text that looks like it keeps its own spelling too.
+        if let Some(digits) = odd_integer(value) {
+            filter.probe(digits.as_bytes(), &mut |bodies| search.found.extend_from_slice(bodies));
+        }
     }
 
     /// Looks for signs that may stand anywhere in the record.
@@ -323,7 +355,9 @@ impl Route {
 
     /// Whether enough was learned since the signs were chosen.
     pub(super) fn wants_relearning(&self) -> bool {
-        matches!(self.events, 256 | 4_096 | LEARNED) && !self.bodies.is_empty()
+        let first = !self.chosen
+            && (self.events >= FIRST_EVENTS || self.events * self.bodies.len() as u64 >= FIRST_EVALUATIONS);
+        (first || matches!(self.events, 1_024 | 16_384 | LEARNED)) && !self.bodies.is_empty()
     }
 
     /// Chooses the signs again.
@@ -331,9 +365,10 @@ impl Route {
         search.owners += self.slots as u64 + 1;
         self.owner = search.owners - self.slots as u64;
         let mut signs: HashMap<Sign, Vec<u32>> = HashMap::new();
+        self.chosen = true;
         self.always.clear();
-        for (index, (_, node)) in self.bodies.iter().enumerate() {
-            match witness(node, self.encoding, &self.lessons) {
+        for (index, body) in self.bodies.iter().enumerate() {
+            match witness(&body.condition, self.encoding, &self.lessons) {
                 None => self.always.push(index as u32),
                 Some(chosen) => chosen.into_iter().for_each(|sign| signs.entry(sign).or_default().push(index as u32)),
             }
@@ -380,6 +415,26 @@ impl Builder<'_> {
             self.slots += 1;
         }
         Some(*place)
+    }
+
+    /// Appends the fields of items that are known to hold and do not stand behind a `not`.
+    fn known_fields(&mut self, expr: &Expr, out: &mut Vec<(Box<str>, Vec<Slot>)>) {
+        match expr {
+            Expr::Named(_, inner) => self.known_fields(inner, out),
+            Expr::Not(inner) => self.known_fields(inner, &mut Vec::new()),
+            Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => {
+                for part in list {
+                    self.known_fields(part, out);
+                }
+            }
+            Expr::Item(item) => {
+                let holds = self.known(item) == Some(true);
+                if let Some(field) = item.field.as_ref().filter(|_| holds) {
+                    let slots = self.slots(field);
+                    out.push((field.as_str().into(), slots));
+                }
+            }
+        }
     }
 
     /// What the outcomes known so far say of a condition, if they decide it.
@@ -452,10 +507,6 @@ fn searchable<'a>(field: &Field, source: Source<'a>, spelling: &'a mut Vec<u8>) 
     if respelled {
         respell(own, spelling);
     }
-    if let Some(digits) = odd_integer(if respelled { spelling } else { own }) {
-        *spelling = digits.into_bytes();
-        return Some(spelling);
-    }
     Some(if respelled { spelling } else { own })
 }
 
@@ -497,6 +548,10 @@ struct Lesson {
 
 const GRAM_COUNTERS: u32 = 14;
 
+/// Events, or evaluations without signs, after which signs are chosen for the first time.
+const FIRST_EVENTS: u64 = 8;
+const FIRST_EVALUATIONS: u64 = 600;
+
 /// Events after which nothing more is learned.
 const LEARNED: u64 = 65_536;
 
@@ -509,8 +564,15 @@ impl Lessons {
     }
 
     /// Whether to learn from event number `event`: the first ones, then fewer and fewer.
-    fn wants(&self, event: u64) -> bool {
+    fn wants(event: u64) -> bool {
         event <= 128 || (event <= 4_096 && event.is_multiple_of(16)) || (event <= LEARNED && event.is_multiple_of(256))
+    }
+
+    /// Learns from a field that is not searched yet.
+    fn learn_field(&mut self, slot: Slot, field: &Field, source: Source<'_>, spelling: &mut Vec<u8>) {
+        if let Some(value) = searchable(field, source, spelling) {
+            self.learn(slot, value);
+        }
     }
 
     fn learn(&mut self, slot: Slot, value: &[u8]) {

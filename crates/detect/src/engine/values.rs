@@ -139,6 +139,13 @@ impl Values {
         self.at(entry.folded, &entry.field, source)
     }
 
+    /// Both forms of the text of `value`, as it is and folded.
+    pub(super) fn texts<'a>(&'a mut self, value: ValueRef, source: Source<'a>) -> Option<(&'a [u8], &'a [u8])> {
+        self.folded(value, source)?;
+        let entry = &self.list[value.0 as usize];
+        self.at(entry.text, &entry.field, source).zip(self.at(entry.folded, &entry.field, source))
+    }
+
     fn at<'a>(&'a self, place: Place, field: &Field, source: Source<'a>) -> Option<&'a [u8]> {
         match place {
             Place::Unknown | Place::Nothing => None,

@@ -290,11 +290,8 @@ impl IndicatorSet {
         match value.get(shape.name) {
             None if shape.dots > 0 => self.host(value, shape, found),
             None if shape.hex => self.hash(value, found),
-            None => {}
             Some(b':') if value[shape.name..].starts_with(b"://") => self.url(value, found),
-            Some(b':') if shape.may_be_v6(value) => {
-                self.address_text(value, found);
-            }
+            Some(b':') if shape.may_be_v6(value) => self.address_text(value, found),
             Some(b':') if shape.dots > 0 && is_port(&value[shape.name + 1..]) => {
                 self.host(name, shape, found);
             }
@@ -305,7 +302,7 @@ impl IndicatorSet {
             }
             Some(b'?' | b'#') if shape.dots > 0 => self.whole_url(value, found),
             Some(b'%' | b'+' | b'@' | b'!' | b'&' | b'\'') => self.email(value, found),
-            Some(_) => {}
+            Some(_) | None => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Shortest literal that is worth looking for.
-const SHORTEST: usize = 4;
+const SHORTEST: usize = 1;
 /// Most alternatives that are worth looking for.
 const MOST: usize = 32;
 
@@ -79,6 +79,7 @@ mod tests {
     #[test]
     fn a_match_needs_its_literals() {
         assert_eq!(required(r"foo.*barbaz"), Some(vec!["barbaz".into()]));
+        assert_eq!(required(r"\w+`\w+"), Some(vec!["`".into()]));
         assert_eq!(required(r"(?i)Open.?Done"), Some(vec!["done".into()]));
         assert_eq!(required(r"(abcd|efgh)+x"), Some(vec!["abcd".into(), "efgh".into()]));
         assert_eq!(required(r"(abcd)?"), None);

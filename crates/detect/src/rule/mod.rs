@@ -202,7 +202,7 @@ pub enum TimePart {
 }
 
 /// Literals of which at least one stands (apart from ASCII case) in every text that `pattern` matches; `None` when there
-/// are none that help. Each is at least four bytes long.
+/// are none.
 pub fn required_literals(pattern: &str) -> Option<Vec<Vec<u8>>> {
     let hir = regex_syntax::Parser::new().parse(pattern).ok()?;
     literals::required(&hir)

@@ -292,11 +292,12 @@ fn is_one_of(key: &[u8], names: &[&[u8]]) -> bool {
 }
 
 /// Divides a stream of JSON documents.
+#[derive(Default)]
 pub(super) struct Framer {
     scanner: Scanner,
     open: Option<Open>,
-    /// Number of the line at the place up to which lines were counted.
-    line: u64,
+    /// How many records ended so far, skipped ones too.
+    ended: u64,
 }
 
 /// The record that has begun and not ended.
@@ -304,7 +305,6 @@ pub(super) struct Framer {
 struct Open {
     /// Where it begins in the bytes that are held.
     start: usize,
-    line: u64,
     /// Bytes of it that were dropped because it is too long.
     dropped: u64,
 }
@@ -312,16 +312,9 @@ struct Open {
 /// The bytes of one call.
 struct Work<'b> {
     bytes: &'b mut Vec<u8>,
-    /// Up to where they were scanned, and up to where their lines were counted.
+    /// Up to where they were scanned.
     at: usize,
-    counted: usize,
     spans: Vec<(u32, u32, u64)>,
-}
-
-impl Default for Framer {
-    fn default() -> Self {
-        Self { scanner: Scanner::default(), open: None, line: 1 }
-    }
 }
 
 impl Framer {
@@ -329,8 +322,8 @@ impl Framer {
         block.clear(Layout::default());
         std::mem::swap(&mut block.bytes, &mut source.carry);
         let held = block.bytes.len();
-        let mut work = Work { bytes: &mut block.bytes, at: held, counted: held, spans: Vec::new() };
-        while !(source.ended || (!work.spans.is_empty() && work.bytes.len() >= BLOCK_BYTES)) {
+        let mut work = Work { bytes: &mut block.bytes, at: held, spans: Vec::new() };
+        while !(source.ended || (!work.spans.is_empty() && (source.paused || work.bytes.len() >= BLOCK_BYTES))) {
             source.read_more(work.bytes);
             self.scan(source, &mut work);
             self.drop_useless(&mut work);
@@ -376,12 +369,10 @@ impl Framer {
             }
             work.at += 1;
         }
-        self.count_lines(work, work.bytes.len());
     }
 
     fn start(&mut self, work: &mut Work<'_>) {
-        self.count_lines(work, work.at);
-        self.open = Some(Open { start: work.at, line: self.line, dropped: 0 });
+        self.open = Some(Open { start: work.at, dropped: 0 });
     }
 
     /// Ends the open record before `end`.
@@ -391,17 +382,15 @@ impl Framer {
         };
         let record = &work.bytes[open.start..end];
         let length = record.trim_ascii_end().len();
-        if open.dropped > 0 || length > RECORD_BYTES {
-            source.skip(open.line, open.dropped + length as u64);
-        } else if length > 0 {
-            let span = (open.start as u32, (open.start + length) as u32, open.line);
-            work.spans.push(span);
+        if open.dropped == 0 && length == 0 {
+            return;
         }
-    }
-
-    fn count_lines(&mut self, work: &mut Work<'_>, to: usize) {
-        self.line += memchr::memchr_iter(b'\n', &work.bytes[work.counted..to]).count() as u64;
-        work.counted = to;
+        self.ended += 1;
+        if open.dropped > 0 || length > RECORD_BYTES {
+            source.skip(self.ended, open.dropped + length as u64);
+        } else {
+            work.spans.push((open.start as u32, (open.start + length) as u32, self.ended));
+        }
     }
 
     /// Drops what no record needs, so that neither blanks nor an overlong record fill the memory.
@@ -413,7 +402,7 @@ impl Framer {
                 let start = open.start;
                 open.dropped += (length - start) as u64;
                 work.bytes.truncate(start);
-                (work.at, work.counted) = (start, start);
+                work.at = start;
                 return;
             }
             Some(open) => open.start,
@@ -421,7 +410,6 @@ impl Framer {
         if work.spans.is_empty() && keep > 0 {
             work.bytes.drain(..keep);
             work.at -= keep;
-            work.counted -= keep;
             if let Some(open) = &mut self.open {
                 open.start = 0;
             }

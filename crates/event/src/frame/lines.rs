@@ -33,7 +33,7 @@ impl Framer {
         let mut searched = block.bytes.len();
         loop {
             let count = source.read_more(&mut block.bytes);
-            if count == 0 {
+            if count == 0 && source.ended {
                 return self.last(source, block);
             }
             let mut new_end = memchr::memrchr(b'\n', &block.bytes[searched..]).map(|at| at + searched + 1);
@@ -46,7 +46,7 @@ impl Framer {
             searched = block.bytes.len();
             if let Some(end) = new_end
                 && end > 0
-                && (block.bytes.len() >= BLOCK_BYTES || source.ended)
+                && (block.bytes.len() >= BLOCK_BYTES || source.ended || source.paused)
             {
                 source.carry.extend_from_slice(&block.bytes[end..]);
                 block.bytes.truncate(end);

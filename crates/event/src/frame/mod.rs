@@ -1,7 +1,8 @@
 //! Records of a stream: lines, syslog messages with a length before them, and JSON documents of any layout.
 //!
 //! A stream is read in [`Block`]s of whole records that a caller may hand to worker threads and give back for reuse.
-//! Every record has a position: the 1-based line on which it begins, for length-prefixed syslog its 1-based number.
+//! Every record has a position: its 1-based line, and where records are not lines (length-prefixed syslog, JSON documents,
+//! of which many stand on one line) its 1-based number.
 //! Memory is bounded by a few times [`RECORD_BYTES`] whatever comes in: a longer record is skipped and reported.
 
 mod documents;
@@ -153,10 +154,16 @@ impl<R: Read> Frames<R> {
             Framing::OctetCounted => Framer::Octets(octets::Framer::default()),
             Framing::Documents => Framer::Documents(documents::Framer::default()),
         };
-        Self { source: Source { reader, carry: Vec::new(), ended: false, error: None, skipped: Vec::new() }, framer }
+        Self {
+            source: Source { reader, carry: Vec::new(), ended: false, paused: false, error: None, skipped: Vec::new() },
+            framer,
+        }
     }
 
     /// Fills `block` with the next records; whether there were any. After `Ok(false)` nothing follows.
+    ///
+    /// A reader that fails with [`io::ErrorKind::WouldBlock`] has nothing for now: the whole records that were read are
+    /// given in a block of their own, and where there are none it is asked again.
     ///
     /// # Errors
     /// What the reader fails with, once, after everything that was read before it was given, the record that it cut
@@ -183,22 +190,29 @@ struct Source<R> {
     reader: R,
     carry: Vec<u8>,
     ended: bool,
+    /// The last read gave nothing because nothing is there for now.
+    paused: bool,
     error: Option<io::Error>,
     skipped: Vec<Skipped>,
 }
 
 impl<R: Read> Source<R> {
-    /// Appends what one read gives to `bytes`. At the end, and after an error, that is nothing.
+    /// Appends what one read gives to `bytes`. At the end, after an error, and in a pause, that is nothing.
     fn read_more(&mut self, bytes: &mut Vec<u8>) -> usize {
         if self.ended {
             return 0;
         }
+        self.paused = false;
         let start = bytes.len();
         bytes.resize(start + READ_BYTES, 0);
         let count = loop {
             match self.reader.read(&mut bytes[start..]) {
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.paused = true;
+                    break 0;
+                }
                 Err(error) => {
                     self.error = Some(error);
                     break 0;
@@ -206,7 +220,7 @@ impl<R: Read> Source<R> {
             }
         };
         bytes.truncate(start + count);
-        self.ended = count == 0;
+        self.ended = count == 0 && !self.paused;
         count
     }
 

@@ -33,7 +33,7 @@ impl Framer {
         let mut at = 0;
         loop {
             self.take(source, &mut block.bytes, &mut at, &mut spans);
-            if at >= BLOCK_BYTES && !spans.is_empty() || source.ended {
+            if !spans.is_empty() && (at >= BLOCK_BYTES || source.paused) || source.ended {
                 break;
             }
             source.read_more(&mut block.bytes);

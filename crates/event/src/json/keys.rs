@@ -120,7 +120,7 @@ impl KeyTree {
     /// The node of the key whose raw bytes, `":` included, are `raw`, below `parent`; remembers it for prediction.
     #[cold]
     pub(super) fn find(&mut self, parent: NodeId, after: After, raw: &[u8]) -> NodeId {
-        let hash = self.hash(parent, raw);
+        let hash = hash(parent, raw);
         let nodes = &self.nodes;
         let found = self.index.find(hash, |id| {
             let node = &nodes[id.0 as usize];
@@ -133,14 +133,6 @@ impl KeyTree {
         let expected = self.expected(after);
         *expected = [id, expected[0]];
         id
-    }
-
-    fn hash(&self, parent: NodeId, raw: &[u8]) -> u64 {
-        use std::hash::{BuildHasher, Hash, Hasher};
-        let mut hasher = foldhash::quality::FixedState::default().build_hasher();
-        parent.0.hash(&mut hasher);
-        hasher.write(raw);
-        hasher.finish()
     }
 
     fn insert(&mut self, parent: NodeId, raw: &[u8], hash: u64) -> NodeId {
@@ -221,4 +213,12 @@ fn key_text(raw: &[u8]) -> String {
     let mut text = Vec::with_capacity(inside.len());
     unescape_into(inside, &mut text);
     String::from_utf8_lossy(&text).into_owned()
+}
+
+fn hash(parent: NodeId, raw: &[u8]) -> u64 {
+    use std::hash::{BuildHasher, Hash, Hasher};
+    let mut hasher = foldhash::quality::FixedState::default().build_hasher();
+    parent.0.hash(&mut hasher);
+    hasher.write(raw);
+    hasher.finish()
 }

@@ -89,8 +89,9 @@ fn escaped_bits(backslash: u64, carry: &mut u64) -> u64 {
     (EVEN ^ (sum << 1)) & follows
 }
 
-/// Takes one block into account. `at` is its offset, `bytes` the whole record.
-#[inline]
+/// Takes one block into account. `at` is its offset, `record` the whole record.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the vector loops are several times slower with a call per block")]
 fn block(masks: Masks, at: usize, record: &[u8], quotes: &mut Vec<u64>, carry: &mut Carry) {
     carry.control |= masks.control;
     carry.high |= masks.high;
@@ -107,6 +108,7 @@ fn block(masks: Masks, at: usize, record: &[u8], quotes: &mut Vec<u64>, carry: &
 }
 
 /// Checks the escapes that are neither `\\` nor `\"`.
+#[inline(never)]
 fn check_escapes(mut unusual: u64, at: usize, record: &[u8], carry: &mut Carry) {
     while unusual != 0 {
         let position = at + unusual.trailing_zeros() as usize;
@@ -144,10 +146,17 @@ fn unicode_escape(record: &[u8], position: usize) -> Option<u32> {
             position >= 7
                 && record.get(position - 7..position - 5) == Some(b"\\u")
                 && unit(position - 6).is_some_and(|high| (0xD800..0xDC00).contains(&high))
+                && begins_escape(record, position - 7)
         }
         _ => true,
     };
     whole.then_some(own)
+}
+
+/// Whether the backslash at `position` is not itself escaped: an even number of others stand right before it.
+fn begins_escape(record: &[u8], position: usize) -> bool {
+    let before = record.iter().take(position).rev();
+    before.take_while(|&&byte| byte == b'\\').count().is_multiple_of(2)
 }
 
 /// The rest of a record that does not fill a block, padded with spaces.
@@ -183,7 +192,12 @@ fn blocks_with(masks: impl Fn(&[u8; 64]) -> Masks, record: &[u8], quotes: &mut V
 #[cfg(target_arch = "x86_64")]
 #[expect(
     unsafe_code,
-    reason = "vector instructions: 6 to 20 times the portable loop (docs/benchmarks.md); compared with it by test and fuzzer"
+    reason = "vector instructions for the innermost loop of the reader; compared with the portable loop by a test"
+)]
+#[expect(
+    clippy::cast_ptr_alignment,
+    clippy::cast_possible_wrap,
+    reason = "the loads used need no alignment, and the instructions take bytes as signed"
 )]
 mod x86 {
     use std::arch::x86_64::{

@@ -4,22 +4,17 @@ use super::*;
 use crate::json_slow::{event_from_json, kind_of_event, shape_of_event};
 
 fn mapped(json: &str) -> Json {
-    with_record(json, |record| event(record, Taxonomy::embedded()))
+    with_record(json, |record| Normalised::new(*record, Taxonomy::embedded()).event())
 }
 
 fn with_record<T>(json: &str, use_it: impl FnOnce(&Record<'_>) -> T) -> T {
     let table = Taxonomy::embedded();
     let event = event_from_json(json.as_bytes(), table).expect("valid JSON");
     let kind = kind_of_event(&event, shape_of_event(&event, table), table);
-    use_it(&Record {
-        event: &event,
-        kind,
-        raw: json.as_bytes(),
-        time_ns: Some(1_600_000_000_123_456_789),
-        file: "a.jsonl",
-        position: 7,
-    })
+    use_it(&Record { event: &event, kind, raw: json.as_bytes(), place: PLACE })
 }
+
+const PLACE: Place<'_> = Place { time_ns: Some(1_600_000_000_123_456_789), file: "a.jsonl", position: 7 };
 
 const PROCESS: &str = r#"{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Computer":"pc1",
     "Image":"C:\\Windows\\notepad.exe","ProcessId":"12","CommandLine":"notepad a.txt","User":"PC1\\an",
@@ -76,9 +71,9 @@ fn a_finding_names_rule_attack_and_evidence() {
         author: Some("An"),
         level: "high",
         tags: &tags,
-        matched: &[("Image", r#""C:\\Windows\\notepad.exe""#)],
+        matched: &json!({"Image": "C:\\Windows\\notepad.exe"}),
     };
-    let found = with_record(PROCESS, |r| finding(&input, r, Taxonomy::embedded()));
+    let found = with_record(PROCESS, |r| Normalised::new(*r, Taxonomy::embedded()).finding(&input));
     assert_eq!(found["class_uid"], 2004);
     assert_eq!(found["severity_id"], 4);
     assert_eq!(found["finding_info"]["analytic"]["uid"], "a-rule");
@@ -90,4 +85,12 @@ fn a_finding_names_rule_attack_and_evidence() {
     let evidence = &found["evidences"][0];
     assert_eq!(evidence["process"]["pid"], 12);
     assert_eq!(evidence["data"]["matched"]["Image"], "C:\\Windows\\notepad.exe");
+    let event = mapped(PROCESS);
+    let related = &found["finding_info"]["related_events"][0];
+    assert_eq!((&related["uid"], &related["type_uid"]), (&event["metadata"]["uid"], &event["type_uid"]));
+
+    let others = [Place { position: 3, time_ns: None, ..PLACE }, PLACE];
+    let together = correlation(&input, &PLACE, &others);
+    assert_eq!(together["finding_info"]["related_events"].as_array().map(Vec::len), Some(2));
+    assert!(together.get("raw_data").is_none());
 }

@@ -213,3 +213,16 @@ fn programs_are_services() {
 fn lines_of_text_are_unknown() {
     assert_eq!(kind("text", &[]), KindId(0));
 }
+
+#[test]
+fn every_source_of_a_field_is_among_all_sources() {
+    let table = table();
+    let fields = table.kinds.iter().flat_map(|kind| kind.fields.keys().chain(kind.shared.keys()));
+    for field in fields {
+        let all = table.all_sources(field);
+        for kind in 0..table.kind_count() {
+            let sources = table.sources(KindId(kind as u16), field);
+            assert!(sources.iter().all(|source| all.contains(source)), "{field}: {sources:?} in {all:?}");
+        }
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 
 use khien_event::decode::{Decode, Decoded};
@@ -12,7 +11,7 @@ use khien_event::frame::{Block, Frames, Framing};
 use khien_event::input::{self, Format};
 use khien_event::names::Names;
 use khien_event::text::{LineFormat, TextDecoder};
-use khien_testkit::{corpus, read_zst, untar};
+use khien_testkit::{read_tar_zst, read_zst};
 
 /// 2026-11-21T12:00:00Z
 const REFERENCE: i64 = 1_795_262_400_000_000_000;
@@ -87,55 +86,49 @@ fn kind(fields: &Fields) -> &'static str {
     }
 }
 
-fn count(archive: &str, folder: &Path, wanted: impl Fn(&str) -> bool) -> Count {
+fn count(archive: &str, wanted: impl Fn(&str) -> bool) -> Option<Count> {
     let mut count = Count::default();
-    untar(&folder.join(archive), |path, bytes| {
-        let name = path.to_string_lossy();
+    for (name, bytes) in read_tar_zst(archive)? {
         if wanted(&name) && !name.contains("LICENSE") {
             count.files(&bytes, &name);
         }
-    })
-    .unwrap();
+    }
     println!("{archive}: {count:?}");
-    count
+    Some(count)
 }
 
 #[test]
 fn syslog_cef_and_leef() {
-    let Some(folder) = corpus() else { return };
     let archive = "syslog_cef_leef_dev.tar.zst";
-    let syslog = count(archive, &folder, |name| name.contains("syslog.log"));
+    let Some(syslog) = count(archive, |name| name.contains("syslog.log")) else { return };
     assert!(syslog.text() * 50 < syslog.events, "{} of {} syslog lines are only text", syslog.text(), syslog.events);
-    let cef = count(archive, &folder, |name| name.contains("cef.log"));
+    let Some(cef) = count(archive, |name| name.contains("cef.log")) else { return };
     assert_eq!(cef.kinds.get("cef"), Some(&cef.events));
-    let leef = count(archive, &folder, |name| name.contains("leef.log"));
+    let Some(leef) = count(archive, |name| name.contains("leef.log")) else { return };
     // Three lines of that file are searches, not events.
     assert_eq!(leef.kinds.get("leef"), Some(&(leef.events - 3)));
 }
 
 #[test]
 fn logs_of_many_products() {
-    let Some(folder) = corpus() else { return };
-    let logs = count("crowdsec_parser_logs_dev.tar.zst", &folder, |_| true);
+    let Some(logs) = count("crowdsec_parser_logs_dev.tar.zst", |_| true) else { return };
     assert!(logs.text() * 3 < logs.events);
 }
 
 #[test]
 fn zeek() {
-    let Some(folder) = corpus() else { return };
-    let logs = count("zeek_logs_dev.tar.zst", &folder, |name| name.contains("LSASS"));
+    let Some(logs) = count("zeek_logs_dev.tar.zst", |name| name.contains("LSASS")) else { return };
     assert_eq!(logs.kinds.get("zeek"), Some(&logs.events));
     assert_eq!(logs.with_time, logs.events);
-    let json = count("zeek_logs_dev.tar.zst", &folder, |name| name.contains("apt29"));
+    let Some(json) = count("zeek_logs_dev.tar.zst", |name| name.contains("apt29")) else { return };
     assert_eq!((json.text(), json.malformed), (0, 0));
 }
 
 #[test]
 fn cloud_and_linux() {
-    let Some(folder) = corpus() else { return };
-    let logs = count("otrf_aws_linux_log4shell_dev.tar.zst", &folder, |name| !name.ends_with("csv"));
+    let Some(logs) = count("otrf_aws_linux_log4shell_dev.tar.zst", |name| !name.ends_with("csv")) else { return };
     assert_eq!((logs.text(), logs.malformed), (0, 0));
-    let lines = read_zst(&folder.join("cloud_saas_events_panther.jsonl.zst")).unwrap();
+    let Some(lines) = read_zst("cloud_saas_events_panther.jsonl.zst") else { return };
     let mut cloud = Count::default();
     cloud.files(&lines, "cloud.jsonl");
     println!("cloud: {cloud:?}");
@@ -162,36 +155,38 @@ fn records(log: &[u8]) -> (Vec<u64>, usize) {
     (ids, damaged)
 }
 
+/// Reads a log as it is, cut and damaged; the number of its records and of the places the reader complains about.
+fn event_log(name: &str, bytes: &[u8]) -> (usize, usize) {
+    assert_eq!(input::recognise(bytes, None), Format::Evtx);
+    let (ids, damage) = records(bytes);
+    // The library itself, record by record.
+    let mut parser = ::evtx::EvtxParser::from_buffer(bytes.to_vec()).unwrap();
+    let expected: Vec<u64> =
+        parser.records_json_bytes().filter_map(|record| Some(record.ok()?.event_record_id)).collect();
+    assert_eq!(ids, expected, "{name}");
+    // Half of a log gives some of its records, and noise in the middle costs no more than chunks.
+    let (half, _) = records(&bytes[..bytes.len() / 2]);
+    assert!(half.len() <= ids.len());
+    let mut noisy = bytes.to_vec();
+    let (start, end) = (noisy.len() / 3, noisy.len() / 2);
+    for (at, byte) in noisy[start..end].iter_mut().enumerate() {
+        *byte ^= u8::try_from(at % 251).unwrap();
+    }
+    records(&noisy);
+    (ids.len(), damage)
+}
+
 #[test]
 fn event_logs() {
-    let Some(folder) = corpus() else { return };
     let (mut files, mut all, mut damaged) = (0, 0, 0);
     for archive in ["evtx_raw_cc0_dev.tar.zst", "sigmahq-regression-dev.tar.zst"] {
-        untar(&folder.join(archive), |path, bytes| {
-            if path.extension().is_none_or(|extension| extension != "evtx") {
-                return;
-            }
-            assert_eq!(input::recognise(&bytes, None), Format::Evtx);
-            let (ids, damage) = records(&bytes);
-            // The library itself, record by record.
-            let mut parser = ::evtx::EvtxParser::from_buffer(bytes.clone()).unwrap();
-            let expected: Vec<u64> =
-                parser.records_json_bytes().filter_map(|record| Some(record.ok()?.event_record_id)).collect();
-            assert_eq!(ids, expected, "{}", path.display());
-            // Half of a log gives some of its records, and zeros or noise in the middle cost no more than chunks.
-            let (half, _) = records(&bytes[..bytes.len() / 2]);
-            assert!(half.len() <= ids.len());
-            let mut noisy = bytes;
-            let (start, end) = (noisy.len() / 3, noisy.len() / 2);
-            for (at, byte) in noisy[start..end].iter_mut().enumerate() {
-                *byte ^= u8::try_from(at % 251).unwrap();
-            }
-            records(&noisy);
+        let Some(entries) = read_tar_zst(archive) else { return };
+        for (name, bytes) in entries.iter().filter(|(name, _)| name.to_lowercase().ends_with(".evtx")) {
+            let (records, damage) = event_log(name, bytes);
             files += 1;
-            all += ids.len();
+            all += records;
             damaged += damage;
-        })
-        .unwrap();
+        }
     }
     println!("event logs: {files} files, {all} records, {damaged} damaged");
     assert!(files > 200);

@@ -1,20 +1,14 @@
 //! Why a rule matched an event or did not.
 
-use std::sync::Arc;
-
 use khien_detect::explain;
 use khien_detect::rule::Rule;
 use khien_detect::rule::load::RuleSet;
-use khien_event::decode::{Decode, Decoded};
-use khien_event::event::{Event, Value};
+use khien_event::decode::Decoded;
 use khien_event::evtx::{self, Item};
-use khien_event::fields::{Field, Fields, Kind};
-use khien_event::json::{Emit, JsonDecoder, unescape_into};
-use khien_event::json_slow::kind_of_event;
-use khien_event::names::Names;
 use khien_event::taxonomy::Taxonomy;
 use khien_event::text::{LineFormat, TextDecoder};
 
+use super::again::Again;
 use super::read::{self, Chunk, Task};
 use crate::engine::{ExplainJob, Explanation};
 
@@ -44,23 +38,13 @@ struct Explainer<'a> {
     rule: &'a Rule,
     job: &'a ExplainJob,
     taxonomy: &'static Taxonomy,
-    json: JsonDecoder,
-    fields: Fields,
+    again: Again,
     found: Vec<Explanation>,
 }
 
 impl<'a> Explainer<'a> {
     fn new(rule: &'a Rule, job: &'a ExplainJob) -> Self {
-        let names = Arc::new(Names::new());
-        let taxonomy = Taxonomy::embedded();
-        Self {
-            rule,
-            job,
-            taxonomy,
-            json: JsonDecoder::new(names.clone(), taxonomy, Emit::All),
-            fields: Fields::with_labels(names),
-            found: Vec::new(),
-        }
+        Self { rule, job, taxonomy: Taxonomy::embedded(), again: Again::new(), found: Vec::new() }
     }
 
     fn is_full(&self) -> bool {
@@ -89,11 +73,7 @@ impl<'a> Explainer<'a> {
         if self.is_full() || record.trim_ascii().is_empty() {
             return;
         }
-        self.fields.clear();
-        let decoded = match text {
-            Some(text) => text.decode(record, &mut self.fields),
-            None => self.json.decode(record, &mut self.fields),
-        };
+        let decoded = self.again.decode(text, record);
         // Every record is decoded, since tables are remembered; only the wanted one is explained.
         if decoded == Ok(Decoded::Event) && self.job.position.is_none_or(|wanted| wanted == position) {
             self.event(file, position, record);
@@ -101,13 +81,13 @@ impl<'a> Explainer<'a> {
     }
 
     fn event(&mut self, file: &str, position: u64, record: &[u8]) {
-        let event = event_of(&self.fields, record);
-        let kind = kind_of_event(&event, self.fields.shape, self.taxonomy);
+        let (event, kind) = self.again.event(record);
         let applies = match &self.job.logsource {
             Some(said) => said.satisfies(&self.rule.logsource),
             None => self.taxonomy.applies(kind, &self.rule.logsource),
         };
-        let sources = |field: &str| self.taxonomy.sources(kind, field).into_iter().map(|s| s.into_owned()).collect();
+        let sources =
+            |field: &str| self.taxonomy.sources(kind, field).into_iter().map(std::borrow::Cow::into_owned).collect();
         let explanation = explain::explain(self.rule, &event, &sources);
         self.found.push(Explanation {
             file: file.to_owned(),
@@ -122,30 +102,6 @@ impl<'a> Explainer<'a> {
 
 /// The lines below the heading, moved to the left.
 fn body(text: &str) -> String {
-    text.lines().skip(1).map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect()
-}
-
-/// The event for slow paths; `fields` keeps labels.
-fn event_of(fields: &Fields, record: &[u8]) -> Event {
-    let list = fields.list().iter().enumerate();
-    Event { fields: list.map(|(i, field)| (fields.label(i).to_owned(), value(fields, record, field))).collect() }
-}
-
-fn value(fields: &Fields, record: &[u8], field: &Field) -> Value {
-    let bytes = fields.bytes(record, field);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match field.kind {
-        Kind::Text => Value::Text(text(bytes)),
-        Kind::Escaped => {
-            let mut plain = Vec::with_capacity(bytes.len());
-            unescape_into(bytes, &mut plain);
-            Value::Text(text(&plain))
-        }
-        Kind::Number => Value::Number(text(bytes)),
-        Kind::True => Value::Bool(true),
-        Kind::False => Value::Bool(false),
-        Kind::Null => Value::Null,
-        Kind::Object => Value::Object(text(bytes)),
-        Kind::EmptyArray => Value::EmptyArray,
-    }
+    let lines = text.lines().skip(1).map(|line| line.strip_prefix("  ").unwrap_or(line));
+    lines.flat_map(|line| [line, "\n"]).collect()
 }

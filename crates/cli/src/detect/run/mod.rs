@@ -3,7 +3,9 @@
 //! One thread reads and frames, workers decode and match, and the calling thread takes their results in the order of
 //! the input, so that findings never depend on the number of threads. A fixed number of tasks is under way at once.
 
+mod again;
 mod explain;
+mod live;
 mod load;
 mod pipeline;
 mod read;
@@ -24,7 +26,9 @@ use khien_detect::rule::load::RuleSet;
 use khien_event::input;
 use khien_event::taxonomy::{LogSource, Taxonomy};
 
-use crate::engine::{Engine, ExplainJob, Explanation, Job, LoadRequest, Loaded, NewRender, RuleRow, Sink, Stats};
+use crate::engine::{
+    Engine, ExplainJob, Explanation, Job, LoadRequest, Loaded, MalformedSample, NewRender, RuleRow, Sink, Stats,
+};
 
 /// The engine that is linked into this binary.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +46,11 @@ impl Engine for Linked {
     }
 
     fn rule<'a>(&self, rules: &'a RuleSet, id: &str) -> Option<&'a Rule> {
-        rules.rules.iter().find(|rule| rule.id == id)
+        rules.rules.iter().find(|rule| rule.id == id || rule.name.as_deref() == Some(id))
+    }
+
+    fn correlation<'a>(&self, rules: &'a RuleSet, id: &str) -> Option<&'a Correlation> {
+        rules.correlations.iter().find(|rule| rule.id == id || rule.name.as_deref() == Some(id))
     }
 
     fn save_pack(&self, rules: &RuleSet, path: &Path) -> anyhow::Result<()> {
@@ -53,7 +61,7 @@ impl Engine for Linked {
     }
 
     fn detect(&self, rules: RuleSet, job: &Job, output: &dyn NewRender, sink: &mut dyn Sink) -> anyhow::Result<Stats> {
-        let indicators = indicators(job)?;
+        let (indicators, unusable) = indicators(job)?;
         let (detector, correlator) = compile(rules, job);
         let shared = work::Shared {
             detector,
@@ -62,7 +70,8 @@ impl Engine for Linked {
             samples: job.malformed_reported,
             indicators: indicators.map(Arc::new),
         };
-        pipeline::run(shared, job, output, sink)
+        let stats = pipeline::run(shared, job, output, sink)?;
+        Ok(Stats { indicators_unusable: unusable.count, indicator_samples: unusable.samples, ..stats })
     }
 
     fn explain(&self, rules: &RuleSet, job: &ExplainJob) -> anyhow::Result<Vec<Explanation>> {
@@ -85,9 +94,18 @@ fn fields_of(correlation: &Correlation) -> Vec<String> {
     correlation.group_by.iter().cloned().chain(correlation.fields.iter().cloned()).chain(aliases).collect()
 }
 
-/// The indicators of all lists; lines that cannot be used do not stop the rest.
-fn indicators(job: &Job) -> anyhow::Result<Option<IndicatorSet>> {
+/// Entries of indicator lists that cannot be used.
+#[derive(Default)]
+struct Unusable {
+    count: u64,
+    /// The first of them.
+    samples: Vec<MalformedSample>,
+}
+
+/// The indicators of all lists; entries that cannot be used do not stop the rest.
+fn indicators(job: &Job) -> anyhow::Result<(Option<IndicatorSet>, Unusable)> {
     let mut set = IndicatorSet::new();
+    let mut unusable = Unusable::default();
     for path in &job.indicators {
         let name = path.display().to_string();
         let file = File::open(path).with_context(|| name.clone())?;
@@ -98,8 +116,15 @@ fn indicators(job: &Job) -> anyhow::Result<Option<IndicatorSet>> {
                 report.problems.first().map_or("it is empty".to_owned(), |p| format!("line {}: {}", p.line, p.reason));
             anyhow::bail!("{name}: {reason}");
         }
+        unusable.count += report.unusable;
+        let room = job.malformed_reported.saturating_sub(unusable.samples.len());
+        unusable.samples.extend(report.problems.into_iter().take(room).map(|problem| MalformedSample {
+            file: name.clone(),
+            position: u64::from(problem.line),
+            reason: problem.reason,
+        }));
     }
-    Ok((!job.indicators.is_empty()).then_some(set))
+    Ok(((!job.indicators.is_empty()).then_some(set), unusable))
 }
 
 fn correlation_row(correlation: &Correlation) -> RuleRow {

@@ -42,14 +42,13 @@ fn alone(shared: &Arc<Shared>, job: &Job, output: &dyn NewRender, taker: &mut Ta
     let mut hand = Hand::new(shared.clone(), output.render());
     let mut result = Ok(());
     inputs(job, &mut |message| {
-        let taken = match message {
+        match message {
             Message::Task(task) => {
                 let block = std::mem::take(&mut taker.spare);
-                taker.outcome(hand.work(&task, block))
+                result = taker.outcome(hand.work(&task, block));
             }
             other => taker.news(&other),
-        };
-        result = taken;
+        }
         result.is_ok()
     });
     result.map_err(Into::into)
@@ -137,12 +136,10 @@ fn in_order(outcomes: &Receiver<(u64, Done)>, give_back: &Sender<()>, taker: &mu
             next += 1;
             match done {
                 Done::Outcome(outcome) => taker.outcome(outcome)?,
-                Done::News(news) => taker.news(&news)?,
+                Done::News(news) => taker.news(&news),
             }
             // Nobody waits for permits any more once everything is read.
-            if give_back.send(()).is_err() {
-                continue;
-            }
+            give_back.send(()).ok();
         }
     }
     Ok(())
@@ -174,7 +171,7 @@ impl<'a> Taker<'a> {
     }
 
     fn outcome(&mut self, outcome: Outcome) -> std::io::Result<()> {
-        let Outcome { file, mut block, bytes, events, unrecognised, malformed, samples, observations } = outcome;
+        let Outcome { file, mut block, bytes, events, unrecognised, malformed, samples, observations, live } = outcome;
         self.job.meter.add(bytes, events, block.counts.total());
         self.stats.bytes += bytes;
         self.stats.events += events;
@@ -202,12 +199,15 @@ impl<'a> Taker<'a> {
             }
         }
         self.sink.block(&mut block)?;
+        if live {
+            self.sink.flush()?;
+        }
         block.clear();
         self.spare = block;
         Ok(())
     }
 
-    fn news(&mut self, news: &Message) -> std::io::Result<()> {
+    fn news(&mut self, news: &Message) {
         match news {
             Message::Read | Message::Task(_) => self.stats.files_read += 1,
             Message::Failed { file, reason, begun } => {
@@ -216,7 +216,6 @@ impl<'a> Taker<'a> {
                 self.stats.files_failed.push(FileFailure { file, reason: reason.clone() });
             }
         }
-        Ok(())
     }
 
     /// Reports what correlations found in the end.
@@ -271,7 +270,7 @@ impl Shows<'_> {
             time_ns: Some(hit.time_ns),
             position: hit.position,
             matched: &matched,
-            raw: b"null",
+            raw: b"",
             kind: KindId::default(),
             evidence: hit.evidence,
         };

@@ -11,6 +11,7 @@ use khien_event::frame::{Block, Frames, Framing, Skipped};
 use khien_event::input::{self, SNIFF_BYTES};
 use khien_event::text::LineFormat;
 
+use super::live::{Live, Pauses};
 use crate::args::Format;
 use crate::glob::Input;
 
@@ -31,6 +32,8 @@ pub(super) struct Task {
     pub(super) bytes: u64,
     /// Records that were too long to be read.
     pub(super) skipped: Vec<Skipped>,
+    /// Somebody may be waiting for what comes of it.
+    pub(super) live: bool,
 }
 
 /// Records, or chunks of an event log.
@@ -47,23 +50,27 @@ pub(super) type Give<'a> = dyn FnMut(Task) -> bool + 'a;
 /// # Errors
 /// What opening or reading failed with; the tasks handed out before hold what could be read.
 pub(super) fn input(index: u32, input: &Input, format: Format, give: &mut Give<'_>) -> io::Result<()> {
-    let counter = Arc::new(AtomicU64::new(0));
+    let bytes = Arc::new(AtomicU64::new(0));
+    let pauses = Pauses::default();
     let reader: Box<dyn Read + Send> = match input {
-        Input::Standard => Box::new(io::stdin()),
+        Input::Standard => Box::new(Live::new(io::stdin(), pauses.clone())?),
         Input::File(path) => Box::new(File::open(path)?),
     };
-    let counted = Counted { inner: reader, bytes: counter.clone() };
+    let counted = Counted { inner: reader, bytes: bytes.clone() };
     let mut plain = input::open(counted, EXPANDED_BYTES)?;
+    pauses.allow(true);
     let mut head = Vec::new();
-    let sniffed = plain.by_ref().take(SNIFF_BYTES as u64).read_to_end(&mut head);
+    let broken = sniff(&mut plain, &mut head, &pauses).err();
     let recognised = recognise(&head, &input.name(), format);
-    let broken = sniffed.err();
+    // Chunks of an event log are read whole.
+    pauses.allow(recognised != input::Format::Evtx);
     let rest: Box<dyn Read + Send> = match broken {
         // What was read before the fault is still worth reading.
         Some(error) => Box::new(Failing(Some(error))),
         None => plain,
     };
-    let source = Reading { index, reference_ns: reference(input), counter, told: 0 };
+    let live = *input == Input::Standard;
+    let source = Reading { index, reference_ns: reference(input), counter: bytes, told: 0, live };
     let reader = io::Cursor::new(head).chain(rest);
     match recognised {
         input::Format::Evtx => source.evtx(reader, give),
@@ -71,6 +78,21 @@ pub(super) fn input(index: u32, input: &Input, format: Format, give: &mut Give<'
         input::Format::JsonDocument => source.records(reader, Framing::Documents, LineFormat::Any, give),
         input::Format::OctetCounted => source.records(reader, Framing::OctetCounted, LineFormat::Any, give),
         input::Format::Lines(lines) => source.records(reader, Framing::Lines, lines, give),
+    }
+}
+
+/// Reads the first bytes, by which an input is recognised: [`SNIFF_BYTES`], or what a live one gives before it pauses.
+fn sniff(reader: &mut impl Read, head: &mut Vec<u8>, pauses: &Pauses) -> io::Result<()> {
+    loop {
+        let missing = SNIFF_BYTES.saturating_sub(head.len()) as u64;
+        match reader.by_ref().take(missing).read_to_end(head) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !head.contains(&b'\n') => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                pauses.ask();
+                return Ok(());
+            }
+            other => return other.map(drop),
+        }
     }
 }
 
@@ -120,6 +142,7 @@ struct Reading {
     reference_ns: i64,
     counter: Arc<AtomicU64>,
     told: u64,
+    live: bool,
 }
 
 impl Reading {
@@ -163,7 +186,7 @@ impl Reading {
         let read = self.counter.load(Ordering::Relaxed);
         let bytes = read - self.told;
         self.told = read;
-        Task { file: self.index, chunk, lines, reference_ns: self.reference_ns, bytes, skipped }
+        Task { file: self.index, chunk, lines, reference_ns: self.reference_ns, bytes, skipped, live: self.live }
     }
 }
 

@@ -7,14 +7,14 @@ use khien_detect::engine::{Detector, Worker};
 use khien_detect::finding::{Finding, Matched};
 use khien_detect::indicators::{IndicatorId, IndicatorSet};
 use khien_detect::rule::Level;
-use khien_event::decode::{Decode, Decoded, Malformed};
+use khien_event::decode::{Decoded, Malformed};
 use khien_event::evtx::{self, Item};
 use khien_event::fields::{Fields, Kind, ShapeId};
 use khien_event::json::{Emit, JsonDecoder, unescape_into};
-use khien_event::names::Names;
 use khien_event::taxonomy::{KindId, Taxonomy};
 use khien_event::text::{LineFormat, TextDecoder};
 
+use super::again::Again;
 use super::read::{Chunk, Task};
 use crate::output::{Block, Form, Place, Render};
 
@@ -41,6 +41,8 @@ pub(super) struct Outcome {
     /// Position and reason of the first malformed records.
     pub(super) samples: Vec<(u64, String)>,
     pub(super) observations: Vec<Observed>,
+    /// Somebody may be waiting for it.
+    pub(super) live: bool,
 }
 
 /// A match that correlations want.
@@ -60,6 +62,9 @@ pub(super) struct Hand {
     text: Option<(LineFormat, i64, TextDecoder)>,
     render: Box<dyn Render>,
     spotter: Option<Spotter>,
+    again: Again,
+    /// Findings on the event at hand that wait for its fields.
+    held: Vec<Held>,
     text_shape: ShapeId,
 }
 
@@ -74,6 +79,8 @@ impl Hand {
             text: None,
             render,
             spotter: shared.indicators.clone().map(Spotter::new),
+            again: Again::new(),
+            held: Vec::new(),
             text_shape: taxonomy.shape("text"),
             shared,
         }
@@ -81,7 +88,7 @@ impl Hand {
 
     /// Runs the rules over the records of `task`. `block` is an empty block for the findings.
     pub(super) fn work(&mut self, task: &Task, block: Block) -> Outcome {
-        let mut outcome = Outcome { file: task.file, bytes: task.bytes, block, ..Outcome::default() };
+        let mut outcome = Outcome { file: task.file, bytes: task.bytes, block, live: task.live, ..Outcome::default() };
         for skipped in &task.skipped {
             let reason = format!("record of {} bytes is longer than the limit", skipped.bytes);
             self.malformed(skipped.position, reason, &mut outcome);
@@ -125,19 +132,19 @@ impl Hand {
     }
 
     fn decoded_by_json(&mut self, record: &[u8], position: u64, outcome: &mut Outcome) {
-        let Self { shared, worker, json, render, .. } = self;
+        let Self { shared, worker, json, render, held, .. } = self;
         let place = Place { file: outcome.file, form: Form::Json };
-        let mut takes = Takes { shared, render: render.as_mut(), place, outcome };
+        let mut takes = Takes { shared, render: render.as_mut(), place, outcome, held };
         let result =
             worker.record(json, record, position, &mut |rule, finding, fields| takes.finding(rule, finding, fields));
         self.done(result, record, place, position, outcome);
     }
 
     fn decoded_by_text(&mut self, record: &[u8], position: u64, outcome: &mut Outcome) {
-        let Self { shared, worker, text, render, .. } = self;
+        let Self { shared, worker, text, render, held, .. } = self;
         let Some((_, _, decoder)) = text else { return };
         let place = Place { file: outcome.file, form: Form::Text };
-        let mut takes = Takes { shared, render: render.as_mut(), place, outcome };
+        let mut takes = Takes { shared, render: render.as_mut(), place, outcome, held };
         let result =
             worker.record(decoder, record, position, &mut |rule, finding, fields| takes.finding(rule, finding, fields));
         if matches!(result, Ok(Decoded::Event)) && self.worker.fields().shape == self.text_shape {
@@ -160,15 +167,31 @@ impl Hand {
             Err(malformed) => self.malformed(position, malformed.to_string(), outcome),
             Ok(Decoded::Event) => {
                 outcome.events += 1;
-                if let Some(spotter) = &mut self.spotter {
-                    let seen = Seen { record, place, position, time_ns: None };
-                    let decoder: &mut dyn Decode = match (place.form, &mut self.text) {
-                        (Form::Text, Some((_, _, decoder))) => decoder,
-                        _ => &mut self.json,
-                    };
-                    spotter.event(&self.worker, decoder, seen, self.render.as_mut(), &mut outcome.block);
+                let spotted = self.spotter.as_mut().is_some_and(|s| s.look(self.worker.fields(), record));
+                if spotted || !self.held.is_empty() {
+                    self.look_again(record, place, position, outcome);
                 }
             }
+        }
+    }
+
+    /// Reports what needs all fields of an event with their names.
+    fn look_again(&mut self, record: &[u8], place: Place, position: u64, outcome: &mut Outcome) {
+        let text = self.text.as_mut().filter(|_| place.form == Form::Text).map(|(_, _, decoder)| decoder);
+        // It was decoded a moment ago; a decoder with a memory for tables says the same again.
+        if self.again.decode(text, record).is_err() {
+            return self.held.clear();
+        }
+        if self.render.wants_event() {
+            let (event, kind) = self.again.event(record);
+            self.render.event(event, kind);
+        }
+        for held in self.held.drain(..) {
+            held.render(&self.shared, self.render.as_mut(), place, record, &mut outcome.block);
+        }
+        if let Some(spotter) = &mut self.spotter {
+            let seen = Seen { record, place, position, time_ns: self.worker.time_ns(record) };
+            spotter.report(self.again.fields(), seen, self.shared.level, self.render.as_mut(), &mut outcome.block);
         }
     }
 
@@ -186,13 +209,18 @@ struct Takes<'a> {
     render: &'a mut dyn Render,
     place: Place,
     outcome: &'a mut Outcome,
+    held: &'a mut Vec<Held>,
 }
 
 impl Takes<'_> {
     fn finding(&mut self, rule: usize, finding: &Finding<'_>, fields: &Fields) {
         let detector = &self.shared.detector;
         if detector.rules()[rule].reports && finding.head.level >= self.shared.level {
-            self.render.finding(self.place, finding, &mut self.outcome.block);
+            if self.render.wants_event() {
+                self.held.push(Held::new(rule, finding));
+            } else {
+                self.render.finding(self.place, finding, &mut self.outcome.block);
+            }
         }
         let Some(correlator) = self.shared.correlator.as_ref().filter(|c| c.is_fed_by(rule)) else { return };
         let of = |field: &String| {
@@ -205,13 +233,44 @@ impl Takes<'_> {
     }
 }
 
+/// A finding that waits for the fields of its event.
+struct Held {
+    rule: usize,
+    time_ns: Option<i64>,
+    position: u64,
+    kind: KindId,
+    matched: Vec<(String, String)>,
+}
+
+impl Held {
+    fn new(rule: usize, finding: &Finding<'_>) -> Self {
+        let matched = finding.matched.iter().map(|m| (m.field.to_owned(), m.json.to_owned())).collect();
+        Self { rule, time_ns: finding.time_ns, position: finding.position, kind: finding.kind, matched }
+    }
+
+    fn render(&self, shared: &Shared, render: &mut dyn Render, place: Place, raw: &[u8], block: &mut Block) {
+        let finding = Finding {
+            head: shared.detector.head(self.rule),
+            time_ns: self.time_ns,
+            position: self.position,
+            matched: &borrowed(&self.matched),
+            raw,
+            kind: self.kind,
+            evidence: &[],
+        };
+        render.finding(place, &finding, block);
+    }
+}
+
+fn borrowed(matched: &[(String, String)]) -> Vec<Matched<'_>> {
+    matched.iter().map(|(field, json)| Matched { field, json }).collect()
+}
+
 /// Looks for indicators in every value of an event.
 struct Spotter {
     set: Arc<IndicatorSet>,
     found: Vec<IndicatorId>,
     plain: Vec<u8>,
-    /// For the names of fields, once something was found.
-    labelled: Fields,
 }
 
 /// The event that is looked at.
@@ -225,76 +284,59 @@ struct Seen<'a> {
 
 impl Spotter {
     fn new(set: Arc<IndicatorSet>) -> Self {
-        let labelled = Fields::with_labels(Arc::new(Names::new()));
-        Self { set, found: Vec::new(), plain: Vec::new(), labelled }
+        Self { set, found: Vec::new(), plain: Vec::new() }
     }
 
-    fn event(
-        &mut self,
-        worker: &Worker,
-        decoder: &mut dyn Decode,
-        mut seen: Seen<'_>,
-        render: &mut dyn Render,
-        block: &mut Block,
-    ) {
+    /// Whether there is an indicator in an event.
+    fn look(&mut self, fields: &Fields, record: &[u8]) -> bool {
         self.found.clear();
-        let fields = worker.fields();
         for field in fields.list() {
-            let bytes = fields.bytes(seen.record, field);
+            let bytes = fields.bytes(record, field);
             look(&self.set, field.kind, bytes, &mut self.plain, &mut self.found);
         }
-        if self.found.is_empty() {
-            return;
-        }
-        seen.time_ns = worker.time_ns(seen.record);
         self.found.sort_unstable();
         self.found.dedup();
-        let found = std::mem::take(&mut self.found);
-        for &id in &found {
-            if self.set.get(id).is_valid_at(seen.time_ns) {
-                self.report(id, decoder, seen, render, block);
+        !self.found.is_empty()
+    }
+
+    /// Reports the indicators that [`Spotter::look`] found, with the names of the fields that hold them.
+    fn report(&mut self, fields: &Fields, seen: Seen<'_>, level: Level, render: &mut dyn Render, block: &mut Block) {
+        let mut found = std::mem::take(&mut self.found);
+        for id in found.drain(..) {
+            let indicator = self.set.get(id);
+            let head = indicator.head();
+            if head.level < level || !indicator.is_valid_at(seen.time_ns) {
+                continue;
             }
+            let places = self.places(id, fields, seen.record);
+            let finding = Finding {
+                head: &head,
+                time_ns: seen.time_ns,
+                position: seen.position,
+                matched: &borrowed(&places),
+                raw: seen.record,
+                kind: KindId::default(),
+                evidence: &[],
+            };
+            render.finding(seen.place, &finding, block);
         }
         self.found = found;
     }
 
-    /// Reads the event once more, with the names of its fields, and reports where the indicator stands.
-    fn report(
-        &mut self,
-        id: IndicatorId,
-        decoder: &mut dyn Decode,
-        seen: Seen<'_>,
-        render: &mut dyn Render,
-        block: &mut Block,
-    ) {
-        self.labelled.clear();
-        // It was decoded a moment ago; a decoder with a memory for tables says the same again.
-        if decoder.decode(seen.record, &mut self.labelled).is_err() {
-            return;
-        }
+    /// The fields that hold an indicator, and their values as JSON.
+    fn places(&mut self, id: IndicatorId, fields: &Fields, record: &[u8]) -> Vec<(String, String)> {
         let mut places: Vec<(String, String)> = Vec::new();
-        for (index, field) in self.labelled.list().iter().enumerate() {
-            let bytes = self.labelled.bytes(seen.record, field);
-            let mut here = Vec::new();
-            let text = look(&self.set, field.kind, bytes, &mut self.plain, &mut here);
+        let mut here = Vec::new();
+        for (index, field) in fields.list().iter().enumerate() {
+            here.clear();
+            let text = look(&self.set, field.kind, fields.bytes(record, field), &mut self.plain, &mut here);
             if here.contains(&id) {
                 let json = serde_json::Value::from(String::from_utf8_lossy(text)).to_string();
-                places.push((self.labelled.label(index).to_owned(), json));
+                places.push((fields.label(index).to_owned(), json));
             }
         }
         places.dedup_by(|a, b| a.0 == b.0);
-        let matched: Vec<Matched<'_>> = places.iter().map(|(field, json)| Matched { field, json }).collect();
-        let head = self.set.get(id).head();
-        let finding = Finding {
-            head: &head,
-            time_ns: seen.time_ns,
-            position: seen.position,
-            matched: &matched,
-            raw: seen.record,
-            kind: KindId::default(),
-            evidence: &[],
-        };
-        render.finding(seen.place, &finding, block);
+        places
     }
 }
 

@@ -11,7 +11,7 @@ from .prepare import ROOT
 
 MICRO = 1e6
 RULES = ROOT / "bench" / "rules"
-# Events the slow peers are given; every n-th of the corpus.
+# Most events the slow peers are given, every n-th of the corpus; with --quick half.
 RSIGMA_EVENTS = 40_000
 TENZIR_EVENTS = 4_000
 # Loading hardly differs from run to run.
@@ -54,8 +54,8 @@ def speed(setting, results):
 
 
 def categories(setting, results):
-    """The ratio for each category of Windows events."""
-    options = _rsigma_options(setting)
+    """The ratio for each category of Windows events; with --quick without the peer."""
+    options = None if setting.quick else _rsigma_options(setting)
     for name in sorted(setting.manifest["corpora"]):
         if name.startswith("category/"):
             _speed_of(setting, results, name, None, options, limits=False)
@@ -137,6 +137,7 @@ class Row:
 
 def _slice(setting, name, most):
     """Every n-th event of a corpus as the peers are given it: flat and labelled with its log source."""
+    most = max(1, most // 2) if setting.quick else most
     events = setting.corpus(name)["events"]
     source = setting.corpus(name)["prepared"]
     step = -(-events // most)

@@ -160,7 +160,7 @@ impl<'a> Checker<'a> {
         for test in &item.tests {
             let text = crate::explain::describe(test);
             if let Test::Regex(pattern) = test
-                && starts_anywhere(pattern)
+                && starts_anywhere(&pattern.text)
             {
                 let reason = format!("{field}: the regular expression begins with `.*`, which only costs time");
                 self.say(reason, Some("leave the leading `.*` out; a match may begin anywhere"));

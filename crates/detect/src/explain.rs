@@ -232,7 +232,7 @@ fn why(test: &Test, values: &[&Value], event: &Event, fields: Sources<'_>) -> Wh
 pub fn describe(test: &Test) -> String {
     match test {
         Test::Text(parts, case) => text_test(parts, *case),
-        Test::Regex(pattern) => format!("re: {pattern}"),
+        Test::Regex(pattern) => format!("re: {}", pattern.text),
         Test::Cidr(net) => format!("cidr: {net}"),
         Test::Number(compare, n) => match compare {
             Compare::Gt => format!("gt: {n}"),

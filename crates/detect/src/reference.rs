@@ -96,7 +96,7 @@ pub(crate) fn value_fulfils(test: &Test, value: &Value) -> bool {
     };
     match test {
         Test::Text(parts, case) => text_matches(parts, written, *case),
-        Test::Regex(pattern) => regex_matches(pattern, written),
+        Test::Regex(pattern) => regex_matches(&pattern.text, written),
         Test::Cidr(net) => written
             .parse::<IpAddr>()
             .is_ok_and(|address| net.contains(&address.to_canonical()) || net.contains(&address)),

@@ -189,7 +189,7 @@ fn item(source: &mut Source<'_>) -> Item {
 
 fn keyword_test(source: &mut Source<'_>) -> Test {
     if source.chance(20) {
-        return Test::Regex(regex(source));
+        return Test::Regex(regex(source).into());
     }
     let mut parts = vec![Part::Any];
     for part in pattern(source) {
@@ -201,7 +201,7 @@ fn keyword_test(source: &mut Source<'_>) -> Test {
 
 fn test(source: &mut Source<'_>) -> Test {
     match source.below(16) {
-        0 => Test::Regex(regex(source)),
+        0 => Test::Regex(regex(source).into()),
         1 => Test::Cidr(source.pick(&NETS).parse().expect("the networks above are valid")),
         2 => Test::Number(compare(source), source.pick(&[0.0, 1.0, 10.0, 10.5, -1.0, 4688.0])),
         3 => Test::Number(Compare::Eq, source.pick(&[0.0, 1.0, 10.0, 4688.0])),

@@ -95,7 +95,7 @@ impl Tree {
 pub fn test(one: &Test, text: Text) -> String {
     match one {
         Test::Text(parts, case) => with_case(pattern(parts, text), *case, text),
-        Test::Regex(regex) => text.test_regex(&format!("/{}/", safe::line(regex))),
+        Test::Regex(regex) => text.test_regex(&format!("/{}/", safe::line(&regex.text))),
         Test::Cidr(network) => text.test_cidr(&network.to_string()),
         Test::Number(compare, number) => format!("{} {number}", sign(*compare)),
         Test::Bool(value) => text.test_equals(if *value { "true" } else { "false" }),

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use khien_event::fields::Kind;
+use khien_event::names::FieldId;
 use memchr::memmem;
 
+use super::kind::RuleField;
 use super::plan::{Check, Group, ItemNode, Node, Shape, Target, Token};
-use super::values::{Slot, Source, ValueRef, Values};
+use super::values::{Source, ValueRef, Values};
 use crate::rule::{Case, Compare, Link, TextOp, TimePart};
 use crate::text::number;
 
@@ -39,6 +41,20 @@ impl<'a> Texts<'a> {
         }
     }
 }
+
+/// What makes an item hold.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// A value of its field.
+    Value(ValueRef),
+    /// A text of the event, for keywords.
+    Text(String),
+    /// That there is no value.
+    Absence,
+}
+
+/// Most texts that are shown for one keyword item.
+const KEYWORD_TEXTS: usize = 4;
 
 impl Evaluation<'_> {
     /// Whether `node` holds.
@@ -75,16 +91,16 @@ impl Evaluation<'_> {
         let found = |folded: &[u8]| group.holds(folded);
         match target {
             Target::Everywhere => self.everything.any(&mut |texts| found(texts.folded)),
-            Target::Slots(slots) => {
-                self.any_value(slots, |eval, value| eval.values.folded(value, eval.source).is_some_and(found))
+            Target::Fields(fields) => {
+                self.any_value(fields, |eval, value| eval.values.folded(value, eval.source).is_some_and(found))
             }
         }
     }
 
-    /// Whether `test` holds for some value of `slots`.
-    fn any_value(&mut self, slots: &[Slot], mut test: impl FnMut(&mut Self, ValueRef) -> bool) -> bool {
-        for &slot in slots {
-            let mut at = self.values.first(slot);
+    /// Whether `test` holds for some value of `fields`.
+    fn any_value(&mut self, fields: &[FieldId], mut test: impl FnMut(&mut Self, ValueRef) -> bool) -> bool {
+        for &field in fields {
+            let mut at = self.values.first(field);
             while let Some(value) = at {
                 if test(self, value) {
                     return true;
@@ -96,22 +112,22 @@ impl Evaluation<'_> {
     }
 
     fn check_holds(&mut self, target: &Target, check: &Check) -> bool {
-        let slots = match target {
-            Target::Slots(slots) => slots,
+        let fields = match target {
+            Target::Fields(fields) => fields,
             Target::Everywhere => {
                 return self.everything.any(&mut |texts| text_check_holds(check, texts));
             }
         };
         match check {
             Check::Null => {
-                let absent = slots.iter().all(|&s| self.values.first(s).is_none());
-                absent || self.any_value(slots, |eval, value| eval.values.kind(value) == Kind::Null)
+                let absent = fields.iter().all(|&f| self.values.first(f).is_none());
+                absent || self.any_value(fields, |eval, value| eval.values.kind(value) == Kind::Null)
             }
-            Check::Exists(wanted) => slots.iter().any(|&s| self.values.first(s).is_some()) == *wanted,
-            Check::FieldRef { slots: others, op, case } => {
-                self.any_value(slots, |eval, value| eval.relates(value, others, *op, *case))
+            Check::Exists(wanted) => fields.iter().any(|&f| self.values.first(f).is_some()) == *wanted,
+            Check::FieldRef { fields: others, op, case } => {
+                self.any_value(fields, |eval, value| eval.relates(value, others, *op, *case))
             }
-            _ => self.any_value(slots, |eval, value| eval.value_holds(value, check)),
+            _ => self.any_value(fields, |eval, value| eval.value_holds(value, check)),
         }
     }
 
@@ -129,7 +145,7 @@ impl Evaluation<'_> {
     }
 
     /// Whether the text of `value` relates to some text of `others`.
-    fn relates(&mut self, value: ValueRef, others: &[Slot], op: TextOp, case: Case) -> bool {
+    fn relates(&mut self, value: ValueRef, others: &[FieldId], op: TextOp, case: Case) -> bool {
         let Some(left) = self.text_in(value, case) else {
             return false;
         };
@@ -155,8 +171,8 @@ impl Evaluation<'_> {
     }
 
     /// Appends to `out` what makes `node` hold, given that it does: the field of each item with each value that fulfils
-    /// it, or with `None` when absence does.
-    pub(super) fn matched<'n>(&mut self, node: &'n Node, out: &mut Vec<(&'n str, Option<ValueRef>)>) {
+    /// it.
+    pub(super) fn matched(&mut self, node: &Node, out: &mut Vec<(RuleField, Shown)>) {
         match node {
             Node::Const(_) | Node::Not(_) => {}
             Node::And(list) => list.iter().for_each(|n| self.matched(n, out)),
@@ -171,22 +187,32 @@ impl Evaluation<'_> {
         }
     }
 
-    fn matched_item<'n>(&mut self, item: &'n ItemNode, out: &mut Vec<(&'n str, Option<ValueRef>)>) {
+    fn matched_item(&mut self, item: &ItemNode, out: &mut Vec<(RuleField, Shown)>) {
         let before = out.len();
-        if let Target::Slots(slots) = &item.target {
-            self.any_value(slots, |eval, value| {
-                let by_group = item
-                    .group
-                    .as_ref()
-                    .is_some_and(|group| eval.values.folded(value, eval.source).is_some_and(|t| group.holds(t)));
-                if by_group || item.tests.iter().any(|c| eval.one_value_holds(value, c)) {
-                    out.push((&item.field, Some(value)));
-                }
-                false
-            });
+        let group = item.group.as_ref();
+        match &item.target {
+            Target::Fields(fields) => {
+                self.any_value(fields, |eval, value| {
+                    let by_group =
+                        group.is_some_and(|g| eval.values.folded(value, eval.source).is_some_and(|t| g.holds(t)));
+                    if by_group || item.tests.iter().any(|c| eval.one_value_holds(value, c)) {
+                        out.push((item.field, Shown::Value(value)));
+                    }
+                    false
+                });
+            }
+            Target::Everywhere => {
+                self.everything.any(&mut |texts| {
+                    let by_group = group.is_some_and(|g| g.holds(texts.folded));
+                    if by_group || item.tests.iter().any(|c| text_check_holds(c, texts)) {
+                        out.push((item.field, Shown::Text(String::from_utf8_lossy(texts.plain).into_owned())));
+                    }
+                    out.len() - before >= KEYWORD_TEXTS
+                });
+            }
         }
         if out.len() == before {
-            out.push((&item.field, None));
+            out.push((item.field, Shown::Absence));
         }
     }
 
@@ -194,7 +220,7 @@ impl Evaluation<'_> {
         match check {
             Check::Null => self.values.kind(value) == Kind::Null,
             Check::Exists(wanted) => *wanted,
-            Check::FieldRef { slots, op, case } => self.relates(value, slots, *op, *case),
+            Check::FieldRef { fields, op, case } => self.relates(value, fields, *op, *case),
             _ => self.value_holds(value, check),
         }
     }

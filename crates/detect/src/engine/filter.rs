@@ -4,10 +4,20 @@
 //! neighbouring bytes of each sign (the rarest, as far as known) are kept in a bitmap; a value is read once and every
 //! four bytes of it are looked up. A hit is compared with the sign before it counts.
 
+use std::hash::Hash;
+
 use hashbrown::HashMap;
 
 use super::nibbles::{Nibbles, PIECES};
-use super::witness::{GRAM, Place, Sign, soft};
+use super::witness::{GRAM, Place, gram, soft};
+
+/// A sign and a body that it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry<'a> {
+    pub(super) place: Place,
+    pub(super) bytes: &'a [u8],
+    pub(super) body: u32,
+}
 
 /// Signs of one field, or of the whole record, each with the bodies it stands for.
 #[derive(Default)]
@@ -16,56 +26,107 @@ pub(super) struct Filter {
     pub(super) present: Vec<u32>,
     /// Bodies that want to be evaluated when the value has a character beyond ASCII.
     pub(super) beyond_ascii: Vec<u32>,
-    whole: Anchored,
-    starts: [Anchored; 2],
-    ends: [Anchored; 2],
+    whole: Table<u64>,
+    starts: [Table<u64>; 2],
+    ends: [Table<u64>; 2],
     inside: Option<Inside>,
     signs: Vec<Known>,
+    /// The bytes of all signs.
+    text: Vec<u8>,
     bodies: Vec<u32>,
 }
 
+/// Spans of `Filter::text` and `Filter::bodies`.
 struct Known {
-    bytes: Box<[u8]>,
+    start: u32,
+    len: u32,
     first: u32,
     count: u32,
 }
 
-/// Signs by a hash of their outermost bytes.
-type Anchored = HashMap<u64, Vec<u32>, foldhash::fast::FixedState>;
+/// Lists by key, all in one vector.
+struct Table<K, V = u32> {
+    spans: HashMap<K, (u32, u32), foldhash::fast::FixedState>,
+    list: Vec<V>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { spans: HashMap::default(), list: Vec::new() }
+    }
+}
+
+impl<K: Ord + Hash + Copy, V: Ord + Copy> Table<K, V> {
+    fn new(mut entries: Vec<(K, V)>) -> Self {
+        entries.sort_unstable();
+        let mut table = Self { spans: HashMap::default(), list: Vec::with_capacity(entries.len()) };
+        for entries in entries.chunk_by(|a, b| a.0 == b.0) {
+            let span = (table.list.len() as u32, entries.len() as u32);
+            table.list.extend(entries.iter().map(|&(_, value)| value));
+            table.spans.extend(entries.first().map(|&(key, _)| (key, span)));
+        }
+        table
+    }
+
+    fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    #[inline]
+    fn get(&self, key: K) -> &[V] {
+        self.spans.get(&key).map_or(&[], |&(first, count)| &self.list[first as usize..(first + count) as usize])
+    }
+}
 
 /// Bytes that the two tables of starts and of ends look at.
 const WIDTHS: [usize; 2] = [8, GRAM];
 
 impl Filter {
-    /// A filter for `signs`, sorted and with the bodies of each. `rarity` tells how often four soft bytes were seen.
-    pub(super) fn new(signs: &[(Sign, Vec<u32>)], rarity: &dyn Fn(u32) -> u32) -> Self {
+    /// A filter for sorted `entries`. `commonness` compares four soft bytes by how often they were seen.
+    pub(super) fn new(entries: &[Entry<'_>], commonness: &dyn Fn(u32) -> u32) -> Self {
         let mut filter = Self::default();
-        let mut inside = Vec::new();
-        for (sign, bodies) in signs {
-            match sign.place {
-                Place::Present => filter.present.extend_from_slice(bodies),
-                Place::BeyondAscii => filter.beyond_ascii.extend_from_slice(bodies),
-                Place::Whole | Place::Inside | Place::Start | Place::End => {}
-            }
-            if matches!(sign.place, Place::Present | Place::BeyondAscii) {
-                continue;
-            }
-            let id = filter.signs.len() as u32;
-            let first = filter.bodies.len() as u32;
-            filter.bodies.extend_from_slice(bodies);
-            filter.signs.push(Known { bytes: sign.bytes.clone(), first, count: bodies.len() as u32 });
-            let width = usize::from(sign.bytes.len() < WIDTHS[0]);
-            match sign.place {
-                Place::Whole => filter.whole.entry(whole_key(&sign.bytes)).or_default().push(id),
-                Place::Start => filter.starts[width].entry(head_key(&sign.bytes, WIDTHS[width])).or_default().push(id),
-                Place::End => filter.ends[width].entry(tail_key(&sign.bytes, WIDTHS[width])).or_default().push(id),
-                Place::Inside | Place::Present | Place::BeyondAscii => inside.push(id),
+        let (mut whole, mut inside) = (Vec::new(), Vec::new());
+        let (mut starts, mut ends) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+        for same in entries.chunk_by(|a, b| (a.place, a.bytes) == (b.place, b.bytes)) {
+            let Entry { place, bytes, .. } = same[0];
+            let bodies = same.iter().map(|entry| entry.body);
+            match place {
+                Place::Present => filter.present.extend(bodies),
+                Place::BeyondAscii => filter.beyond_ascii.extend(bodies),
+                Place::Whole | Place::Inside | Place::Start | Place::End => {
+                    let id = filter.sign(bytes, bodies);
+                    let width = usize::from(bytes.len() < WIDTHS[0]);
+                    match place {
+                        Place::Whole => whole.push((whole_key(bytes), id)),
+                        Place::Start => starts[width].push((head_key(bytes, WIDTHS[width]), id)),
+                        Place::End => ends[width].push((tail_key(bytes, WIDTHS[width]), id)),
+                        Place::Inside | Place::Present | Place::BeyondAscii => inside.push(id),
+                    }
+                }
             }
         }
+        filter.whole = Table::new(whole);
+        filter.starts = starts.map(Table::new);
+        filter.ends = ends.map(Table::new);
         if !inside.is_empty() {
-            filter.inside = Some(Inside::new(&inside, &filter.signs, rarity));
+            filter.inside = Some(Inside::new(&inside, &filter, commonness));
         }
         filter
+    }
+
+    /// Adds a sign and its bodies.
+    fn sign(&mut self, bytes: &[u8], bodies: impl Iterator<Item = u32>) -> u32 {
+        let (start, first) = (self.text.len() as u32, self.bodies.len() as u32);
+        self.text.extend_from_slice(bytes);
+        self.bodies.extend(bodies);
+        self.signs.push(Known { start, len: bytes.len() as u32, first, count: self.bodies.len() as u32 - first });
+        self.signs.len() as u32 - 1
+    }
+
+    #[inline]
+    fn bytes(&self, id: u32) -> &[u8] {
+        let sign = &self.signs[id as usize];
+        &self.text[sign.start as usize..(sign.start + sign.len) as usize]
     }
 
     /// Whether the filter looks at values at all.
@@ -76,37 +137,31 @@ impl Filter {
     /// Hands the bodies of every sign in `value` to `found`.
     #[inline]
     pub(super) fn probe(&self, value: &[u8], found: &mut impl FnMut(&[u32])) {
-        if !self.whole.is_empty()
-            && let Some(list) = self.whole.get(&whole_key(value))
-        {
-            self.confirm(list, found, |sign| sign.len() == value.len() && same(sign, value));
+        if !self.whole.is_empty() {
+            self.confirm(self.whole.get(whole_key(value)), found, |sign| sign.len() == value.len() && same(sign, value));
         }
         for (width, table) in WIDTHS.iter().zip(&self.starts) {
-            if !table.is_empty()
-                && value.len() >= *width
-                && let Some(list) = table.get(&head_key(value, *width))
-            {
-                self.confirm(list, found, |sign| value.get(..sign.len()).is_some_and(|v| same(sign, v)));
+            if !table.is_empty() && value.len() >= *width {
+                self.confirm(table.get(head_key(value, *width)), found, |sign| {
+                    value.get(..sign.len()).is_some_and(|v| same(sign, v))
+                });
             }
         }
         for (width, table) in WIDTHS.iter().zip(&self.ends) {
-            if !table.is_empty()
-                && value.len() >= *width
-                && let Some(list) = table.get(&tail_key(value, *width))
-            {
-                self.confirm(list, found, |sign| {
+            if !table.is_empty() && value.len() >= *width {
+                self.confirm(table.get(tail_key(value, *width)), found, |sign| {
                     value.len() >= sign.len() && same(sign, &value[value.len() - sign.len()..])
                 });
             }
         }
         if let Some(inside) = &self.inside {
-            inside.scan(value, &self.signs, &mut |id| self.hand_out(id, found));
+            inside.scan(value, self, &mut |id| self.hand_out(id, found));
         }
     }
 
     fn confirm(&self, list: &[u32], found: &mut impl FnMut(&[u32]), stands: impl Fn(&[u8]) -> bool) {
         for &id in list {
-            if stands(&self.signs[id as usize].bytes) {
+            if stands(self.bytes(id)) {
                 self.hand_out(id, found);
             }
         }
@@ -169,15 +224,10 @@ fn tail_key(bytes: &[u8], width: usize) -> u64 {
 struct Inside {
     bitmap: Vec<u64>,
     shift: u32,
-    grams: HashMap<u32, Vec<(u32, u32)>, foldhash::fast::FixedState>,
+    /// Four bytes to the signs they stand for, each with the offset of the four bytes in it.
+    grams: Table<u32, (u32, u32)>,
     /// For few signs and long values.
     first_look: Option<Nibbles>,
-}
-
-/// Four soft bytes as a number.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "callers hold a reference into longer text")]
-pub(super) fn gram(bytes: &[u8; GRAM]) -> u32 {
-    u32::from_le_bytes(*bytes) | 0x2020_2020
 }
 
 /// Values from this length on are looked at in vectors first.
@@ -187,21 +237,21 @@ const LONG: usize = 67;
 const BITMAP: std::ops::RangeInclusive<u32> = 12..=18;
 
 impl Inside {
-    fn new(ids: &[u32], signs: &[Known], rarity: &dyn Fn(u32) -> u32) -> Self {
+    fn new(ids: &[u32], filter: &Filter, commonness: &dyn Fn(u32) -> u32) -> Self {
         let bits = (ids.len() * 64).next_power_of_two().trailing_zeros().clamp(*BITMAP.start(), *BITMAP.end());
-        let mut inside =
-            Self { bitmap: vec![0; 1 << (bits - 6)], shift: 32 - bits, grams: HashMap::default(), first_look: None };
-        for &id in ids {
-            let bytes = &signs[id as usize].bytes;
-            let grams = bytes.windows(GRAM).enumerate().filter_map(|(at, w)| Some((at as u32, gram(w.first_chunk()?))));
-            if let Some((at, rarest)) = grams.min_by_key(|(_, g)| rarity(*g)) {
-                let place = inside.place(rarest);
-                inside.bitmap[place / 64] |= 1 << (place % 64);
-                inside.grams.entry(rarest).or_default().push((id, at));
-            }
+        let rarest = |&id: &u32| {
+            let windows = filter.bytes(id).windows(GRAM).enumerate();
+            let grams = windows.filter_map(|(at, w)| Some((gram(w.first_chunk()?), (id, at as u32))));
+            grams.min_by_key(|&(gram, _)| commonness(gram))
+        };
+        let grams = Table::new(ids.iter().filter_map(rarest).collect());
+        let mut inside = Self { bitmap: vec![0; 1 << (bits - 6)], shift: 32 - bits, grams, first_look: None };
+        for &gram in inside.grams.spans.keys() {
+            let place = inside.place(gram);
+            inside.bitmap[place / 64] |= 1 << (place % 64);
         }
-        if inside.grams.len() <= PIECES {
-            inside.first_look = Some(Nibbles::new(&inside.grams.keys().copied().collect::<Vec<_>>()));
+        if inside.grams.spans.len() <= PIECES {
+            inside.first_look = Some(Nibbles::new(&inside.grams.spans.keys().copied().collect::<Vec<_>>()));
         }
         inside
     }
@@ -212,12 +262,12 @@ impl Inside {
     }
 
     #[inline]
-    fn scan(&self, value: &[u8], signs: &[Known], found: &mut impl FnMut(u32)) {
+    fn scan(&self, value: &[u8], filter: &Filter, found: &mut impl FnMut(u32)) {
         if let Some(first_look) = self.first_look.as_ref().filter(|_| value.len() >= LONG) {
             first_look.scan(value, &mut |at| {
                 let gram = value[at..].first_chunk().map_or(0, gram);
                 if self.may_be(gram) {
-                    self.hit(gram, at, value, signs, found);
+                    self.hit(gram, at, value, filter, found);
                 }
             });
             return;
@@ -225,7 +275,7 @@ impl Inside {
         for (at, window) in value.windows(GRAM).enumerate() {
             let gram = window.first_chunk().map_or(0, gram);
             if self.may_be(gram) {
-                self.hit(gram, at, value, signs, found);
+                self.hit(gram, at, value, filter, found);
             }
         }
     }
@@ -237,12 +287,9 @@ impl Inside {
     }
 
     #[inline(never)]
-    fn hit(&self, gram: u32, at: usize, value: &[u8], signs: &[Known], found: &mut impl FnMut(u32)) {
-        let Some(list) = self.grams.get(&gram) else {
-            return;
-        };
-        for &(id, offset) in list {
-            let sign = &signs[id as usize].bytes;
+    fn hit(&self, gram: u32, at: usize, value: &[u8], filter: &Filter, found: &mut impl FnMut(u32)) {
+        for &(id, offset) in self.grams.get(gram) {
+            let sign = filter.bytes(id);
             let start = at.wrapping_sub(offset as usize);
             if value.get(start..).and_then(|v| v.get(..sign.len())).is_some_and(|v| same(sign, v)) {
                 found(id);

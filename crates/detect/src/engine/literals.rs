@@ -59,7 +59,7 @@ impl Few {
                 pieces.entry(piece).or_default().push((at, literal.clone()));
             }
         }
-        let grams: Vec<u32> = pieces.keys().map(super::filter::gram).collect();
+        let grams: Vec<u32> = pieces.keys().map(super::witness::gram).collect();
         let is_short = literals.iter().filter(|l| l.len() < GRAM);
         let short = is_short.map(|l| memmem::Finder::new(l).into_owned()).collect();
         Self { nibbles: Nibbles::new(&grams), pieces, short }

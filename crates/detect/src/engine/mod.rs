@@ -2,22 +2,26 @@
 //!
 //! A [`Detector`] holds the rules; every thread has a [`Worker`] on it. For each event the worker
 //!
-//! 1. finds the **route**: the kind of event and what its discriminating fields (channel, event id) already decide. A
-//!    route knows the rules that can still hold and the fields they look at; it is built when its first event arrives;
+//! 1. finds the **route**: the kind of event ([`kind`]) and what its discriminating fields (channel, event id) already
+//!    decide. A route ([`route`]) knows the rules that can still hold; it is built when its first event arrives;
 //! 2. looks for **signs** in the raw values of those fields ([`filter`]). A sign is a piece of text that must show
 //!    before a rule can hold ([`witness`]); most events show none and are done;
-//! 3. **evaluates** the few rules whose sign shows, exactly ([`eval`]), on text unescaped and folded on demand.
+//! 3. **evaluates** the few rules whose sign shows, exactly ([`eval`]), on text unescaped and folded on demand. What
+//!    that needs of a rule ([`plan`], [`regex`]) is made when it is first evaluated: most rules never are.
 //!
 //! Steps 1 and 2 may let too much through, never too little; step 3 alone decides. What is learned along the way (which
-//! signs are rare) changes the speed and never the findings.
+//! signs are rare, [`lessons`]) changes the speed and never the findings.
 
 mod cache;
 mod eval;
 mod filter;
 mod keywords;
+mod kind;
+mod lessons;
 mod literals;
 mod nibbles;
 mod plan;
+mod regex;
 mod report;
 mod route;
 mod values;
@@ -26,7 +30,7 @@ mod witness;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use khien_event::decode::{Decode, Decoded, Malformed};
@@ -38,7 +42,10 @@ use crate::finding::{Finding, Head, Source as FoundBy};
 use crate::rule::{Expr, Rule};
 use eval::Evaluation;
 use keywords::AllTexts;
-use route::{DISCRIMINATORS, KindPlan, Route, RouteKey, Search};
+use kind::{FieldNumbers, KindPlan, RuleField};
+use lessons::{Grams, common_in_rules};
+use regex::Regexes;
+use route::{Route, RouteKey, Search};
 use values::Source;
 
 /// Rules made ready for every thread. See the module text.
@@ -46,6 +53,15 @@ pub struct Detector {
     rules: Vec<Rule>,
     heads: Vec<Head>,
     bodies: Vec<Body>,
+    /// The distinct log sources of rules.
+    sources: Vec<LogSource>,
+    /// The fields of rules as they name them, by number.
+    fields: Vec<Box<str>>,
+    /// What rules look for.
+    common: Grams,
+    regexes: Regexes,
+    /// What the kinds of event seen so far decide.
+    kinds: Mutex<HashMap<(KindId, ShapeId), Arc<KindPlan>>>,
     names: Arc<Names>,
     log_source: Option<LogSource>,
     taxonomy: &'static Taxonomy,
@@ -55,6 +71,10 @@ pub struct Detector {
 struct Body {
     /// Indices into `Detector::rules`; the first one's log source and condition stand for all.
     rules: Vec<u32>,
+    /// Index into `Detector::sources`.
+    source: u32,
+    /// The field of each item, in order of appearance.
+    items: Box<[RuleField]>,
 }
 
 impl Detector {
@@ -76,9 +96,44 @@ impl Detector {
         rules.sort_by(|a, b| (&a.id, &a.origin.file, a.origin.line).cmp(&(&b.id, &b.origin.file, b.origin.line)));
         let mut names = Names::new();
         name_fields(&rules, fields, taxonomy, &mut names);
-        let bodies = bodies(&rules);
+        let (mut sources, mut numbers) = (Vec::new(), FieldNumbers::default());
+        let bodies = bodies(&rules, &mut sources, &mut numbers);
         let heads = rules.iter().map(head).collect();
-        Self { rules, heads, bodies, names: Arc::new(names), log_source, taxonomy }
+        let common = common_in_rules(bodies.iter().map(|body| &rules[body.rules[0] as usize].condition));
+        Self {
+            rules,
+            heads,
+            bodies,
+            sources,
+            fields: numbers.into_names(),
+            common,
+            regexes: Regexes::default(),
+            kinds: Mutex::default(),
+            names: Arc::new(names),
+            log_source,
+            taxonomy,
+        }
+    }
+
+    /// The rule whose log source and condition stand for those of a body.
+    fn rule_of(&self, body: usize) -> &Rule {
+        &self.rules[self.bodies[body].rules[0] as usize]
+    }
+
+    /// What the kind of an event decides.
+    fn plan(&self, kind: KindId, shape: ShapeId) -> Arc<KindPlan> {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            let discriminators = self.taxonomy.discriminators(shape).iter().map(|name| self.names.get(name));
+            Arc::new(KindPlan::new(self, kind, &discriminators.collect::<Vec<_>>()))
+        };
+        kinds.entry((kind, shape)).or_insert_with(new).clone()
+    }
+
+    /// The fields that hold what rules call `field` in an event of `kind`.
+    fn held_as(&self, kind: KindId, field: &str) -> Box<[FieldId]> {
+        let ids = self.taxonomy.sources(kind, field).into_iter().map(|name| self.names.get(&name));
+        ids.filter(|&id| id != FieldId::OTHER).collect()
     }
 
     /// The rules in the order in which findings of one event are reported.
@@ -123,14 +178,19 @@ fn head(rule: &Rule) -> Head {
     }
 }
 
-/// Groups rules whose log source and condition are the same.
-fn bodies(rules: &[Rule]) -> Vec<Body> {
+/// Groups rules whose log source and condition are the same; collects their log sources and fields.
+fn bodies(rules: &[Rule], sources: &mut Vec<LogSource>, numbers: &mut FieldNumbers) -> Vec<Body> {
+    let mut source_of: HashMap<&LogSource, u32> = HashMap::new();
     let mut index: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut list: Vec<Body> = Vec::new();
     for (i, rule) in rules.iter().enumerate() {
         let text = postcard::to_stdvec(&(&rule.logsource, &rule.condition)).expect("a rule can be written to memory");
         let at = *index.entry(text).or_insert_with(|| {
-            list.push(Body { rules: Vec::new() });
+            let source = *source_of.entry(&rule.logsource).or_insert_with(|| {
+                sources.push(rule.logsource.clone());
+                sources.len() as u32 - 1
+            });
+            list.push(Body { rules: Vec::new(), source, items: numbers.of(&rule.condition) });
             list.len() - 1
         });
         list[at].rules.push(i as u32);
@@ -178,7 +238,6 @@ pub(crate) fn fields_of<'a>(expr: &'a Expr, out: &mut Vec<&'a str>) {
 pub struct Worker {
     detector: Arc<Detector>,
     fields: Fields,
-    kinds: HashMap<(KindId, ShapeId), KindPlan>,
     routes: Vec<Route>,
     route_of: HashMap<RouteKey, usize>,
     /// Routes by the raw bytes of shape, encoding and discriminators.
@@ -207,6 +266,9 @@ pub struct Counts {
 /// Takes findings: the index of the rule in [`Detector::rules`], the finding, and the fields of its event.
 pub type Found<'a> = dyn FnMut(usize, &Finding<'_>, &Fields) + 'a;
 
+/// Most fields on which the kind of an event may depend.
+const DISCRIMINATORS: usize = 8;
+
 /// Most entries of the routing memo; hostile discriminators empty it, which costs time only.
 const MEMO: usize = 8_192;
 
@@ -219,7 +281,6 @@ impl Worker {
         let shapes = (0..taxonomy.shape_count()).map(|s| ShapeId(s as u16));
         Self {
             fields: Fields::new(names.clone()),
-            kinds: HashMap::new(),
             routes: Vec::new(),
             route_of: HashMap::new(),
             memo: HashMap::default(),
@@ -269,27 +330,31 @@ impl Worker {
         let Some(route) = self.routes.get_mut(index) else {
             return;
         };
-        self.texts.forget();
-        route.candidates(Source { raw, fields: &self.fields }, &mut self.search);
+        let source = Source { raw, fields: &self.fields };
+        route.candidates(source, &mut self.search);
         if !self.search.candidates.is_empty() {
-            self.evaluate(index, raw, position, found);
+            self.search.values.take(&self.fields);
+            self.texts.forget();
+            let wasted = self.evaluate(index, raw, position, found);
+            self.routes[index].learn_from(wasted, &self.detector, &mut self.search);
         }
-        self.relearn(index);
     }
 
-    /// Evaluates the candidates and reports those that hold.
-    fn evaluate(&mut self, index: usize, raw: &[u8], position: u64, found: &mut Found<'_>) {
+    /// Evaluates the candidates and reports those that hold; returns how many do not.
+    fn evaluate(&mut self, index: usize, raw: &[u8], position: u64, found: &mut Found<'_>) -> usize {
         let Self { detector, routes, fields, search: Search { values, candidates, .. }, texts, report, counts, .. } =
             self;
         let route = &routes[index];
         let source = Source { raw, fields };
         let mut everything = texts.of(source);
         let mut evaluation = Evaluation { source, values, everything: &mut everything };
-        counts.evaluated += candidates.len() as u64;
-        candidates.retain(|&body| evaluation.holds(route.condition(body)));
+        let evaluated = candidates.len();
+        candidates.retain(|&body| evaluation.holds(route.condition(detector, body)));
+        let wasted = evaluated - candidates.len();
+        counts.evaluated += evaluated as u64;
         counts.held += candidates.len() as u64;
         if candidates.is_empty() {
-            return;
+            return wasted;
         }
         let mut rules: Vec<(u32, u32)> = Vec::new();
         for &body in candidates.iter() {
@@ -299,7 +364,8 @@ impl Worker {
         rules.sort_unstable();
         let time_ns = event_time(fields, raw, &self.times[usize::from(fields.shape.0)]);
         for (rule, body) in rules {
-            report.fill(&mut evaluation, route.known(body), route.condition(body));
+            let known = route.known(detector, body);
+            report.fill(&mut evaluation, &known, route.condition(detector, body), &detector.fields);
             let matched = report.matched();
             let finding = Finding {
                 head: &detector.heads[rule as usize],
@@ -307,18 +373,12 @@ impl Worker {
                 position,
                 matched: &matched,
                 raw,
-                kind: route.kind,
+                kind: route.kind(),
                 evidence: &[],
             };
             found(rule as usize, &finding, fields);
         }
-    }
-
-    /// Improves the choice of signs once in a while.
-    fn relearn(&mut self, index: usize) {
-        if self.routes[index].wants_relearning() {
-            self.routes[index].choose_signs(&mut self.search);
-        }
+        wasted
     }
 
     /// The route of the event in `fields`.
@@ -354,17 +414,15 @@ impl Worker {
     #[cold]
     #[expect(clippy::option_option, reason = "an absent field and one without text decide differently")]
     fn new_route(&mut self, repeated: bool, known: &[Option<Option<String>>]) -> usize {
-        let Self { detector, fields, kinds, .. } = self;
-        let names = detector.taxonomy.discriminators(fields.shape);
+        let Self { detector, fields, search, .. } = self;
         let texts: Vec<Option<&str>> = known.iter().map(|k| k.as_ref().and_then(|t| t.as_deref())).collect();
         let kind = detector.taxonomy.kind(fields.shape, &texts);
-        let plan =
-            kinds.entry((kind, fields.shape)).or_insert_with(|| KindPlan::new(detector, &detector.bodies, kind, names));
+        let plan = detector.plan(kind, fields.shape);
         let outcomes = (!repeated).then(|| plan.outcomes(known));
         let key = RouteKey { kind, shape: fields.shape, encoding: fields.encoding, outcomes };
         let routes = &mut self.routes;
         let index = *self.route_of.entry(key).or_insert_with_key(|key| {
-            routes.push(Route::new(detector, plan, key));
+            routes.push(Route::new(detector, &plan, key, search));
             routes.len() - 1
         });
         if self.memo.len() >= MEMO {

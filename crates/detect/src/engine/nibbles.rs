@@ -161,7 +161,7 @@ fn scan_blocks(_: &Tables, _: &[u8], _: &mut impl FnMut(usize)) -> usize {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::filter::gram;
+    use super::super::witness::gram;
     use super::*;
 
     fn hits(nibbles: &Nibbles, text: &[u8]) -> Vec<usize> {

@@ -1,18 +1,23 @@
-//! Rules lowered for one kind of event: fields become slots, what the kind already decides is folded away.
+//! Conditions lowered for one kind of event: its own fields, what the kind already decides folded away.
 
-use std::cell::{Cell, OnceCell};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashSet;
 use ipnet::IpNet;
+use khien_event::names::FieldId;
+use khien_event::taxonomy::KindId;
 use memchr::memmem;
 
+use super::Detector;
 use super::eval::ends_with;
+use super::kind::{Items, RuleField};
 use super::literals::LiteralSet;
-use super::values::Slot;
+use super::regex::LazyRegex;
 use crate::rule::{Case, Compare, Expr, Item, Link, Part, Test, TextOp, TimePart};
 use crate::text::fold;
 
-/// A condition over the slots of a route.
+/// A condition over the fields of a kind of event.
 pub(super) enum Node {
     Const(bool),
     And(Box<[Node]>),
@@ -25,7 +30,7 @@ pub(super) enum Node {
 /// Where an item looks.
 pub(super) enum Target {
     /// Any value of these fields.
-    Slots(Box<[Slot]>),
+    Fields(Box<[FieldId]>),
     /// Any value of the event.
     Everywhere,
 }
@@ -33,8 +38,8 @@ pub(super) enum Target {
 /// One item with its tests, grouped by how they are decided.
 pub(super) struct ItemNode {
     pub(super) target: Target,
-    /// The field as the rule names it, empty for keywords.
-    pub(super) field: Box<str>,
+    /// The field as the rule names it.
+    pub(super) field: RuleField,
     pub(super) link: Link,
     pub(super) tests: Box<[Check]>,
     /// Tests of a long list of `Any` that one search decides together; none of them is in `tests`.
@@ -50,8 +55,8 @@ pub(super) struct Group {
     pub(super) contained: Vec<Box<[u8]>>,
     /// Ends, folded.
     pub(super) ends: Vec<Box<[u8]>>,
-    asked: Cell<u32>,
-    search: OnceCell<LiteralSet>,
+    asked: AtomicU32,
+    search: OnceLock<LiteralSet>,
 }
 
 /// Questions after which building one search for all substrings pays.
@@ -68,8 +73,11 @@ impl Group {
     }
 
     fn contains(&self, folded: &[u8]) -> bool {
-        self.asked.set(self.asked.get().saturating_add(1));
-        if self.asked.get() > WORTH_BUILDING {
+        let asked = self.asked.load(Ordering::Relaxed);
+        if asked < WORTH_BUILDING {
+            // Threads that ask at the same time may be counted once: this is a rough count.
+            self.asked.store(asked + 1, Ordering::Relaxed);
+        } else {
             return self.search.get_or_init(|| LiteralSet::new(&self.contained)).is_in(folded);
         }
         self.contained.iter().any(|literal| memmem::find(folded, literal).is_some())
@@ -79,12 +87,12 @@ impl Group {
 /// A literal to be found inside texts.
 pub(super) struct Needle {
     pub(super) literal: Box<[u8]>,
-    finder: OnceCell<memmem::Finder<'static>>,
+    finder: OnceLock<memmem::Finder<'static>>,
 }
 
 impl Needle {
     fn new(literal: Box<[u8]>) -> Self {
-        Self { literal, finder: OnceCell::new() }
+        Self { literal, finder: OnceLock::new() }
     }
 
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
@@ -111,14 +119,14 @@ pub(super) enum Check {
         tokens: Box<[Token]>,
         case: Case,
     },
-    Regex(Box<LazyRegex>),
+    Regex(Arc<LazyRegex>),
     Cidr(IpNet),
     Number(Compare, f64),
     Bool(bool),
     Null,
     Exists(bool),
     FieldRef {
-        slots: Box<[Slot]>,
+        fields: Box<[FieldId]>,
         op: TextOp,
         case: Case,
     },
@@ -142,62 +150,36 @@ pub(super) enum Token {
     Any,
 }
 
-/// A regular expression, compiled when a value first needs it.
-pub(super) struct LazyRegex {
-    pub(super) pattern: Box<str>,
-    /// Literals of which one stands in every match, all folded; see [`crate::rule::required_literals`].
-    required: OnceCell<Vec<Vec<u8>>>,
-    compiled: OnceCell<Option<regex::Regex>>,
-}
-
-impl LazyRegex {
-    pub(super) fn new(pattern: &str) -> Self {
-        Self { pattern: pattern.into(), required: OnceCell::new(), compiled: OnceCell::new() }
-    }
-
-    pub(super) fn required(&self) -> &[Vec<u8>] {
-        self.required.get_or_init(|| crate::rule::required_literals(&self.pattern).unwrap_or_default())
-    }
-
-    /// Whether the expression matches `plain`, whose folded form is `folded`. Texts without a required literal are
-    /// dismissed before the expression is ever compiled.
-    pub(super) fn holds(&self, plain: &[u8], folded: &[u8]) -> bool {
-        let required = self.required();
-        if !required.is_empty() && !required.iter().any(|literal| memmem::find(folded, literal).is_some()) {
-            return false;
-        }
-        // Only a pattern that the rule loader should have refused does not compile.
-        let compiled = self.compiled.get_or_init(|| crate::rule::pcre::build(&self.pattern).ok());
-        compiled.as_ref().zip(std::str::from_utf8(plain).ok()).is_some_and(|(regex, text)| regex.is_match(text))
-    }
-}
-
 /// Lists longer than this are decided by one search.
 const GROUP: usize = 6;
 
-/// What lowering needs to know of the route.
-pub(super) trait Lowering {
-    /// The slots that hold what rules call `field`.
-    fn slots(&mut self, field: &str) -> Vec<Slot>;
-    /// The outcome of `item` when the kind of event already decides it.
-    fn known(&mut self, item: &Item) -> Option<bool>;
+/// What lowering needs beside the condition and its items.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) detector: &'a Detector,
+    /// The kind of event that is lowered for.
+    pub(super) kind: KindId,
 }
 
-/// Lowers a condition.
-pub(super) fn lower(expr: &Expr, route: &mut dyn Lowering) -> Node {
+/// Lowers a condition; `items` goes through its items.
+pub(super) fn lower(expr: &Expr, items: &mut Items<'_>, context: Context<'_>) -> Node {
+    let mut all = |list: &[Expr]| list.iter().map(|e| lower(e, items, context)).collect();
     match expr {
-        Expr::Named(_, inner) => lower(inner, route),
-        Expr::And(list) => conjunction(list.iter().map(|e| lower(e, route)).collect()),
-        Expr::Or(list) => disjunction(list.iter().map(|e| lower(e, route)).collect()),
-        Expr::Not(inner) => match lower(inner, route) {
+        Expr::And(list) => conjunction(all(list)),
+        Expr::Or(list) => disjunction(all(list)),
+        Expr::AtLeast(count, list) => at_least(*count, all(list)),
+        Expr::Named(_, inner) => lower(inner, items, context),
+        Expr::Not(inner) => match lower(inner, items, context) {
             Node::Const(value) => Node::Const(!value),
             node => Node::Not(Box::new(node)),
         },
-        Expr::AtLeast(count, list) => at_least(*count, list.iter().map(|e| lower(e, route)).collect()),
-        Expr::Item(item) => match route.known(item) {
-            Some(value) => Node::Const(value),
-            None => Node::Item(Box::new(lower_item(item, route))),
-        },
+        Expr::Item(item) => {
+            let place = items.next();
+            match place.known {
+                Some(value) => Node::Const(value),
+                None => Node::Item(Box::new(lower_item(item, place.field, place.fields, context))),
+            }
+        }
     }
 }
 
@@ -270,15 +252,13 @@ fn check_cost(check: &Check) -> u32 {
     }
 }
 
-fn lower_item(item: &Item, route: &mut dyn Lowering) -> ItemNode {
-    let (target, field) = match &item.field {
-        Some(field) => (Target::Slots(route.slots(field).into()), field.as_str()),
-        None => (Target::Everywhere, ""),
-    };
-    let mut checks: Vec<Check> = item.tests.iter().map(|t| lower_test(t, route)).collect();
+/// Lowers an item on what the rule calls `field` and events of the kind hold as `fields`.
+pub(super) fn lower_item(item: &Item, field: RuleField, fields: &[FieldId], context: Context<'_>) -> ItemNode {
+    let target = if item.field.is_some() { Target::Fields(fields.into()) } else { Target::Everywhere };
+    let mut checks: Vec<Check> = item.tests.iter().map(|t| lower_test(t, context)).collect();
     let group = (item.link == Link::Any && checks.len() > GROUP).then(|| take_group(&mut checks)).flatten();
     checks.sort_by_key(check_cost);
-    ItemNode { target, field: field.into(), link: item.link, tests: checks.into(), group: group.map(Box::new) }
+    ItemNode { target, field, link: item.link, tests: checks.into(), group: group.map(Box::new) }
 }
 
 /// Moves the literals that one search can decide out of `checks`.
@@ -303,16 +283,16 @@ fn take_group(checks: &mut Vec<Check>) -> Option<Group> {
     (!group.equal.is_empty() || !group.contained.is_empty() || !group.ends.is_empty()).then_some(group)
 }
 
-fn lower_test(test: &Test, route: &mut dyn Lowering) -> Check {
+fn lower_test(test: &Test, context: Context<'_>) -> Check {
     match test {
         Test::Text(parts, case) => lower_text(parts, *case),
-        Test::Regex(pattern) => Check::Regex(Box::new(LazyRegex::new(pattern))),
+        Test::Regex(pattern) => Check::Regex(context.detector.regexes.get(pattern)),
         Test::Cidr(net) => Check::Cidr(*net),
         Test::Number(compare, number) => Check::Number(*compare, *number),
         Test::Bool(value) => Check::Bool(*value),
         Test::Null => Check::Null,
         Test::Exists(wanted) => Check::Exists(*wanted),
-        Test::FieldRef(field, op, case) => Check::FieldRef { slots: route.slots(field).into(), op: *op, case: *case },
+        Test::FieldRef(field, op, case) => Check::FieldRef { fields: context.detector.held_as(context.kind, field), op: *op, case: *case },
         Test::TimePart(part, number) => Check::TimePart(*part, *number),
     }
 }

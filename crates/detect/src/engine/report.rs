@@ -2,9 +2,10 @@
 
 use khien_event::fields::{Field, Kind};
 
-use super::eval::Evaluation;
+use super::eval::{Evaluation, Shown};
+use super::kind::{KEYWORDS, Place, RuleField};
 use super::plan::Node;
-use super::values::{Slot, ValueRef};
+use super::values::ValueRef;
 use crate::finding::Matched;
 
 /// Buffers for the matched fields of one finding.
@@ -14,16 +15,24 @@ pub(super) struct Report {
     text: String,
     /// Where each name and each value ends in `text`.
     ends: Vec<(usize, usize)>,
+    items: Vec<(RuleField, Shown)>,
 }
 
 impl Report {
-    /// Collects what made `node` hold for the event under `evaluation`.
-    /// `known` are fields that hold for every event of its route.
-    pub(super) fn fill(&mut self, evaluation: &mut Evaluation<'_>, known: &[(Box<str>, Vec<Slot>)], node: &Node) {
-        let mut items = Vec::with_capacity(16);
-        for (field, slots) in known {
-            let value = slots.iter().find_map(|&slot| evaluation.values.first(slot));
-            items.push((&**field, value));
+    /// Collects what made `node` hold for the event under `evaluation`. `known` are items that hold for every event of
+    /// its route, `names` the names of fields as rules call them.
+    pub(super) fn fill(
+        &mut self,
+        evaluation: &mut Evaluation<'_>,
+        known: &[Place<'_>],
+        node: &Node,
+        names: &[Box<str>],
+    ) {
+        let mut items = std::mem::take(&mut self.items);
+        items.clear();
+        for place in known {
+            let value = place.fields.iter().find_map(|&field| evaluation.values.first(field));
+            items.push((place.field, value.map_or(Shown::Absence, Shown::Value)));
         }
         evaluation.matched(node, &mut items);
         self.text.clear();
@@ -33,11 +42,12 @@ impl Report {
             if items[..i].iter().any(|(before, _)| before == field) {
                 continue;
             }
-            self.text.push_str(if field.is_empty() { "keyword" } else { field });
+            self.text.push_str(if *field == KEYWORDS { "keyword" } else { &names[*field as usize] });
             let name_end = self.text.len();
-            self.values(evaluation, items[i..].iter().filter(|(f, _)| f == field).filter_map(|(_, value)| *value));
+            self.values(evaluation, items[i..].iter().filter(|(f, _)| f == field).map(|(_, shown)| shown));
             self.ends.push((name_end, self.text.len()));
         }
+        self.items = items;
     }
 
     /// What was collected.
@@ -54,23 +64,31 @@ impl Report {
             .collect()
     }
 
-    fn values(&mut self, evaluation: &Evaluation<'_>, values: impl Iterator<Item = ValueRef>) {
-        let mut distinct: Vec<ValueRef> = Vec::new();
-        for value in values {
-            if !distinct.contains(&value) {
-                distinct.push(value);
+    fn values<'s>(&mut self, evaluation: &Evaluation<'_>, shown: impl Iterator<Item = &'s Shown>) {
+        let mut distinct: Vec<&Shown> = Vec::new();
+        for one in shown.filter(|one| **one != Shown::Absence) {
+            if !distinct.contains(&one) {
+                distinct.push(one);
             }
         }
         match &distinct[..] {
             [] => self.text.push_str("null"),
-            [value] => self.value(evaluation, *value),
+            [one] => self.shown(evaluation, one),
             several => {
-                for (i, value) in several.iter().enumerate() {
+                for (i, one) in several.iter().enumerate() {
                     self.text.push(if i == 0 { '[' } else { ',' });
-                    self.value(evaluation, *value);
+                    self.shown(evaluation, one);
                 }
                 self.text.push(']');
             }
+        }
+    }
+
+    fn shown(&mut self, evaluation: &Evaluation<'_>, shown: &Shown) {
+        match shown {
+            Shown::Value(value) => self.value(evaluation, *value),
+            Shown::Text(text) => self.text.push_str(&serde_json::Value::from(text.as_str()).to_string()),
+            Shown::Absence => self.text.push_str("null"),
         }
     }
 

@@ -2,12 +2,10 @@
 
 use khien_event::fields::{Field, Fields, Kind};
 use khien_event::json::unescape_into;
+use khien_event::names::FieldId;
 use memchr::memchr;
 
 use crate::text::fold_char;
-
-/// A position in a route's list of fields.
-pub(super) type Slot = u16;
 
 const NONE: u32 = u32::MAX;
 
@@ -34,9 +32,9 @@ struct Value {
 #[derive(Default)]
 pub(super) struct Values {
     list: Vec<Value>,
-    /// First and last value per slot.
+    /// First and last value per field.
     heads: Vec<(u32, u32)>,
-    touched: Vec<Slot>,
+    touched: Vec<usize>,
     arena: Vec<u8>,
 }
 
@@ -54,35 +52,37 @@ pub(super) struct Source<'a> {
 }
 
 impl Values {
-    /// Forgets the event before and makes room for `slots` fields.
-    pub(super) fn clear(&mut self, slots: usize) {
-        for slot in self.touched.drain(..) {
-            self.heads[usize::from(slot)] = (NONE, NONE);
+    /// Forgets the event before and takes the named fields of this one.
+    pub(super) fn take(&mut self, fields: &Fields) {
+        for field in self.touched.drain(..) {
+            self.heads[field] = (NONE, NONE);
         }
-        if self.heads.len() < slots {
-            self.heads.resize(slots, (NONE, NONE));
-        }
+        self.heads.resize(fields.names().len(), (NONE, NONE));
         self.list.clear();
         self.arena.clear();
+        for field in fields.list() {
+            if let Some(name) = field.name.index() {
+                self.push(name, *field);
+            }
+        }
     }
 
-    /// Adds a value of `slot`.
-    pub(super) fn push(&mut self, slot: Slot, field: Field) {
+    fn push(&mut self, name: usize, field: Field) {
         let index = self.list.len() as u32;
         self.list.push(Value { field, next: NONE, text: Place::Unknown, folded: Place::Unknown });
-        let (head, tail) = &mut self.heads[usize::from(slot)];
+        let (head, tail) = &mut self.heads[name];
         if *head == NONE {
             *head = index;
-            self.touched.push(slot);
+            self.touched.push(name);
         } else {
             self.list[*tail as usize].next = index;
         }
         *tail = index;
     }
 
-    /// The first value of `slot`.
-    pub(super) fn first(&self, slot: Slot) -> Option<ValueRef> {
-        self.heads.get(usize::from(slot)).filter(|h| h.0 != NONE).map(|h| ValueRef(h.0))
+    /// The first value of `field`.
+    pub(super) fn first(&self, field: FieldId) -> Option<ValueRef> {
+        self.heads.get(field.index()?).filter(|h| h.0 != NONE).map(|h| ValueRef(h.0))
     }
 
     /// The value of the same field after `value`.

@@ -5,24 +5,25 @@
 //! (letters are compared without regard to case and a few other bits); it may never be missing when the rule holds.
 
 use khien_event::fields::Encoding;
+use khien_event::names::FieldId;
 
-use super::plan::{Check, ItemNode, Node, Shape, Target, Token};
-use super::values::Slot;
-use crate::rule::Link;
+use super::kind::{Items, Place as ItemPlace};
+use super::lessons::Frequencies;
+use crate::rule::{Compare, Expr, Item, Link, Part, Test};
 
 /// Something that shows in the raw bytes of a value.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Sign {
-    /// Where: a field, or `None` for anywhere in the record.
-    pub(super) slot: Option<Slot>,
-    /// How `bytes` stand in the value.
+    /// Where: a field, or [`FieldId::OTHER`] for anywhere in the record.
+    pub(super) field: FieldId,
+    /// How its bytes stand in the value.
     pub(super) place: Place,
-    /// Soft bytes (see [`soft`]) as the encoding spells them.
-    pub(super) bytes: Box<[u8]>,
+    start: u32,
+    len: u32,
 }
 
 /// How a sign stands in a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// It is the value.
     Whole,
@@ -32,9 +33,9 @@ pub(super) enum Place {
     Start,
     /// At its end.
     End,
-    /// Some character beyond ASCII stands in it; `bytes` is empty.
+    /// Some character beyond ASCII stands in it; the sign has no bytes.
     BeyondAscii,
-    /// The field is there at all; `bytes` is empty.
+    /// The field is there at all; the sign has no bytes.
     Present,
 }
 
@@ -47,133 +48,310 @@ pub(super) fn soft(byte: u8) -> u8 {
 /// Shortest piece of text that can be searched for.
 pub(super) const GRAM: usize = 4;
 
-/// How often signs show, as far as known.
-pub(super) trait Frequencies {
-    /// The expected share of events in which `sign` shows, plus the price of looking.
-    fn price(&self, sign: &Sign) -> f32;
+/// Four soft bytes as a number.
+#[inline]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "callers hold a reference into longer text")]
+pub(super) fn gram(bytes: &[u8; GRAM]) -> u32 {
+    u32::from_le_bytes(*bytes) | 0x2020_2020
 }
 
-/// Finds the cheapest witness of `node`, or `None` when the rule may hold without any sign.
-pub(super) fn witness(node: &Node, encoding: Encoding, frequencies: &dyn Frequencies) -> Option<Vec<Sign>> {
-    Search { encoding, frequencies }.node(node).map(|choice| choice.signs)
+/// What is known of a condition without evaluating it.
+#[derive(Debug)]
+pub(super) enum Outlook {
+    /// It never holds on this route.
+    Never,
+    /// It always holds.
+    Always,
+    /// It may hold without any sign.
+    Open,
+    /// It holds only where one of these signs shows.
+    Signs(Choice),
 }
 
-struct Search<'a> {
-    encoding: Encoding,
-    frequencies: &'a dyn Frequencies,
-}
-
-struct Choice {
+/// The signs of [`Signs::list`] from the first one on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
     price: f32,
-    signs: Vec<Sign>,
+    first: usize,
 }
 
-impl Search<'_> {
-    fn node(&self, node: &Node) -> Option<Choice> {
-        match node {
-            Node::Const(true) | Node::Not(_) => None,
-            Node::Const(false) => Some(Choice { price: 0.0, signs: Vec::new() }),
-            Node::And(list) => cheapest(list.iter().filter_map(|n| self.node(n))),
-            Node::Or(list) | Node::AtLeast(_, list) => union(list.iter().map(|n| self.node(n))),
-            Node::Item(item) => self.item(item),
+/// Finds signs; keeps those chosen.
+pub(super) struct Signs<'a> {
+    encoding: Encoding,
+    frequencies: Frequencies<'a>,
+    /// The chosen signs, with whatever the caller wants to know of them.
+    pub(super) list: Vec<Sign>,
+    /// Soft bytes (see [`soft`]) of signs as the encoding spells them.
+    bytes: Vec<u8>,
+    pieces: Vec<Piece>,
+}
+
+/// A stretch of a literal that has one spelling in the record; a span of [`Signs::bytes`].
+#[derive(Clone, Copy)]
+struct Piece {
+    start: u32,
+    len: u32,
+    at_start: bool,
+    at_end: bool,
+}
+
+impl<'a> Signs<'a> {
+    /// For records whose values are written in `encoding`.
+    pub(super) fn new(encoding: Encoding, frequencies: Frequencies<'a>) -> Self {
+        Self { encoding, frequencies, list: Vec::new(), bytes: Vec::new(), pieces: Vec::new() }
+    }
+
+    /// The bytes of a sign.
+    pub(super) fn bytes(&self, sign: &Sign) -> &[u8] {
+        self.span(sign.start, sign.len)
+    }
+
+    fn span(&self, start: u32, len: u32) -> &[u8] {
+        &self.bytes[start as usize..(start + len) as usize]
+    }
+
+    /// Adds the cheapest witness of a condition to the list. `items` goes through its items.
+    pub(super) fn add(&mut self, expr: &Expr, items: &mut Items<'_>) -> Outlook {
+        match expr {
+            Expr::Named(_, inner) => self.add(inner, items),
+            Expr::And(list) => self.cheapest(list, &mut |signs, e| signs.add(e, items)),
+            Expr::Or(list) => self.union(list, 1, &mut |signs, e| signs.add(e, items)),
+            Expr::AtLeast(count, list) => self.union(list, *count, &mut |signs, e| signs.add(e, items)),
+            Expr::Not(inner) => {
+                let before = self.list.len();
+                let outlook = self.add(inner, items);
+                self.list.truncate(before);
+                match outlook {
+                    Outlook::Never => Outlook::Always,
+                    Outlook::Always => Outlook::Never,
+                    Outlook::Open | Outlook::Signs(_) => Outlook::Open,
+                }
+            }
+            Expr::Item(item) => self.item(item, items.next()),
         }
     }
 
-    fn item(&self, item: &ItemNode) -> Option<Choice> {
-        let tests = item.tests.iter().map(|c| self.check(&item.target, c));
-        match (&item.group, item.link) {
-            (None, Link::All) => cheapest(tests.flatten()),
-            (None, Link::Any) => union(tests),
-            (Some(group), _) => {
-                let equal = group.equal.iter().map(|l| self.literal(&item.target, Shape::Equals, l));
-                let contained = group.contained.iter().map(|l| self.literal(&item.target, Shape::Contains, l));
-                let ends = group.ends.iter().map(|l| self.literal(&item.target, Shape::EndsWith, l));
-                union(tests.chain(equal).chain(contained).chain(ends))
+    fn item(&mut self, item: &Item, place: ItemPlace<'_>) -> Outlook {
+        match (place.known, item.link) {
+            (Some(true), _) => Outlook::Always,
+            (Some(false), _) => Outlook::Never,
+            (None, Link::All) => self.cheapest(&item.tests, &mut |signs, test| signs.test(test, &place)),
+            (None, Link::Any) => self.union(&item.tests, 1, &mut |signs, test| signs.test(test, &place)),
+        }
+    }
+
+    /// The witness of a conjunction: the cheapest of its parts'.
+    fn cheapest<T>(&mut self, parts: &[T], outlook: &mut dyn FnMut(&mut Self, &T) -> Outlook) -> Outlook {
+        let before = self.list.len();
+        let mut best: Option<Choice> = None;
+        let (mut never, mut open) = (false, false);
+        for part in parts {
+            match outlook(self, part) {
+                Outlook::Never => never = true,
+                Outlook::Always => {}
+                Outlook::Open => open = true,
+                Outlook::Signs(choice) => best = Some(self.cheaper(best, choice)),
+            }
+        }
+        match best {
+            _ if never => {
+                self.list.truncate(before);
+                Outlook::Never
+            }
+            Some(choice) => Outlook::Signs(choice),
+            None if open => Outlook::Open,
+            None => Outlook::Always,
+        }
+    }
+
+    /// Keeps one of two choices, of which `new` stands at the end of the list and `old` directly before it.
+    fn cheaper(&mut self, old: Option<Choice>, new: Choice) -> Choice {
+        match old {
+            Some(old) if old.price <= new.price => {
+                self.list.truncate(new.first);
+                old
+            }
+            Some(old) => {
+                self.list.drain(old.first..new.first);
+                Choice { first: old.first, ..new }
+            }
+            None => new,
+        }
+    }
+
+    /// The witness of "at least `count` of these": that of every part.
+    fn union<T>(&mut self, parts: &[T], count: u32, outlook: &mut dyn FnMut(&mut Self, &T) -> Outlook) -> Outlook {
+        let mut choice = Choice { price: 0.0, first: self.list.len() };
+        let (mut sure, mut possible, mut open) = (0, 0, false);
+        for part in parts {
+            match outlook(self, part) {
+                Outlook::Never => {}
+                Outlook::Always => sure += 1,
+                Outlook::Open => (open, possible) = (true, possible + 1),
+                Outlook::Signs(signs) => {
+                    choice.price += signs.price;
+                    possible += 1;
+                }
+            }
+        }
+        let missing = count.saturating_sub(sure);
+        let outlook = match () {
+            () if missing == 0 => Outlook::Always,
+            () if possible < missing => Outlook::Never,
+            () if open => Outlook::Open,
+            () => return Outlook::Signs(choice),
+        };
+        self.list.truncate(choice.first);
+        outlook
+    }
+
+    fn test(&mut self, test: &Test, place: &ItemPlace<'_>) -> Outlook {
+        match test {
+            Test::Null | Test::Exists(false) => Outlook::Open,
+            Test::Text(parts, _) => self.text(place, parts),
+            Test::Regex(regex) => self.regex(place, &regex.required),
+            Test::Number(Compare::Eq, number) => self.number(place, *number),
+            Test::FieldRef(..)
+            | Test::Exists(true)
+            | Test::Cidr(_)
+            | Test::Number(..)
+            | Test::Bool(_)
+            | Test::TimePart(..) => self.present(place),
+        }
+    }
+
+    /// A text pattern: a literal at one place, or anything else, which holds only where its literals stand.
+    fn text(&mut self, place: &ItemPlace<'_>, parts: &[Part]) -> Outlook {
+        match parts {
+            [] => self.literal(place, Place::Whole, ""),
+            [Part::Any] => self.present(place),
+            [Part::Literal(text)] => self.literal(place, Place::Whole, text),
+            [Part::Any, Part::Literal(text), Part::Any] => self.literal(place, Place::Inside, text),
+            [Part::Literal(text), Part::Any] => self.literal(place, Place::Start, text),
+            [Part::Any, Part::Literal(text)] => self.literal(place, Place::End, text),
+            _ => {
+                let literals = parts.iter().filter_map(|part| match part {
+                    Part::Literal(literal) => Some(literal),
+                    Part::One | Part::Any => None,
+                });
+                self.pieces.clear();
+                literals.for_each(|literal| self.cut(literal));
+                self.longest_inside(place).unwrap_or_else(|| self.present(place))
             }
         }
     }
 
-    fn check(&self, target: &Target, check: &Check) -> Option<Choice> {
-        match check {
-            Check::Null | Check::Exists(false) => None,
-            Check::Text { shape, literal, .. } => self.literal(target, *shape, literal),
-            Check::Contains { needle, .. } => self.literal(target, Shape::Contains, &needle.literal),
-            Check::Glob { tokens, .. } => self.glob(target, tokens),
-            Check::Regex(regex) => self.regex(target, regex.required()),
-            Check::Number(crate::rule::Compare::Eq, number) => self.number(target, *number),
-            Check::FieldRef { .. }
-            | Check::Exists(true)
-            | Check::Cidr(_)
-            | Check::Number(..)
-            | Check::Bool(_)
-            | Check::TimePart(..) => self.present(target),
-        }
+    fn present(&mut self, place: &ItemPlace<'_>) -> Outlook {
+        self.signs(place, Place::Present, (0, 0)).map_or(Outlook::Open, Outlook::Signs)
     }
 
-    fn present(&self, target: &Target) -> Option<Choice> {
-        self.signs(target, Place::Present, &[])
-    }
-
-    /// The sign `bytes` at `place` in every field of `target`.
-    fn signs(&self, target: &Target, place: Place, bytes: &[u8]) -> Option<Choice> {
-        let slots: Vec<Option<Slot>> = match target {
-            Target::Slots(slots) => slots.iter().map(|&s| Some(s)).collect(),
-            Target::Everywhere if matches!(place, Place::Inside | Place::BeyondAscii) => vec![None],
-            Target::Everywhere => return None,
+    /// The sign at `kind` of place in every field of an item; `None` when that cannot be looked for.
+    fn signs(&mut self, place: &ItemPlace<'_>, kind: Place, (start, len): (u32, u32)) -> Option<Choice> {
+        let anywhere = [FieldId::OTHER];
+        let fields = match kind {
+            _ if !place.is_keywords() => place.fields,
+            Place::Inside | Place::BeyondAscii => &anywhere,
+            Place::Whole | Place::Start | Place::End | Place::Present => return None,
         };
-        let signs: Vec<Sign> = slots.into_iter().map(|slot| Sign { slot, place, bytes: bytes.into() }).collect();
-        Some(Choice { price: signs.iter().map(|s| self.frequencies.price(s)).sum(), signs })
+        let mut choice = Choice { price: 0.0, first: self.list.len() };
+        for &field in fields {
+            choice.price += self.frequencies.price(field, kind, self.span(start, len));
+            self.list.push(Sign { field, place: kind, start, len });
+        }
+        Some(choice)
     }
 
-    fn literal(&self, target: &Target, shape: Shape, literal: &[u8]) -> Option<Choice> {
-        let pieces = pieces(literal, self.encoding);
+    fn literal(&mut self, place: &ItemPlace<'_>, kind: Place, literal: &str) -> Outlook {
+        self.pieces.clear();
+        self.cut(literal);
+        let whole = |p: &&Piece| p.at_start && p.at_end;
+        let long = |p: &&Piece| p.len as usize >= GRAM;
+        let anchored = match kind {
+            Place::Whole => self.pieces.first().filter(whole),
+            Place::Start => self.pieces.first().filter(|p| p.at_start).filter(long),
+            Place::End => self.pieces.last().filter(|p| p.at_end).filter(long),
+            Place::Inside | Place::BeyondAscii | Place::Present => None,
+        };
+        if let Some(piece) = anchored.copied().filter(|_| !place.is_keywords())
+            && let Some(choice) = self.signs(place, kind, (piece.start, piece.len))
+        {
+            return Outlook::Signs(choice);
+        }
+        if let Some(outlook) = self.longest_inside(place) {
+            return outlook;
+        }
         // ASCII is never equal to anything beyond it, whatever the case.
-        let beyond = || (!literal.is_ascii()).then(|| self.signs(target, Place::BeyondAscii, &[])).flatten();
-        let inside = || self.longest_inside(target, &pieces).or_else(beyond);
-        if let Target::Everywhere = target {
-            return inside();
+        let beyond = if literal.is_ascii() { None } else { self.signs(place, Place::BeyondAscii, (0, 0)) };
+        beyond.map_or_else(|| self.present(place), Outlook::Signs)
+    }
+
+    /// The rarest piece, anywhere in the value; `None` when all are too short.
+    fn longest_inside(&mut self, place: &ItemPlace<'_>) -> Option<Outlook> {
+        let mut best = None;
+        for at in 0..self.pieces.len() {
+            let piece = self.pieces[at];
+            if piece.len as usize >= GRAM
+                && let Some(choice) = self.signs(place, Place::Inside, (piece.start, piece.len))
+            {
+                best = Some(self.cheaper(best, choice));
+            }
         }
-        let all = pieces.first().filter(|p| p.at_start && p.at_end).map(|p| &*p.bytes);
-        let anchored = match shape {
-            Shape::Equals => all.map(|b| (Place::Whole, b)),
-            Shape::StartsWith => pieces.first().filter(|p| p.at_start).map(|p| (Place::Start, &*p.bytes)),
-            Shape::EndsWith => pieces.last().filter(|p| p.at_end).map(|p| (Place::End, &*p.bytes)),
-            Shape::Contains => None,
-        };
-        let long_enough = |place, bytes: &[u8]| place == Place::Whole || bytes.len() >= GRAM;
-        let anchored =
-            anchored.filter(|(place, bytes)| long_enough(*place, bytes)).and_then(|(p, b)| self.signs(target, p, b));
-        anchored.or_else(inside).or_else(|| self.present(target))
-    }
-
-    /// The longest piece, anywhere in the value.
-    fn longest_inside(&self, target: &Target, pieces: &[Piece]) -> Option<Choice> {
-        let long = pieces.iter().filter(|p| p.bytes.len() >= GRAM);
-        cheapest(long.filter_map(|p| self.signs(target, Place::Inside, &p.bytes)))
-    }
-
-    fn glob(&self, target: &Target, tokens: &[Token]) -> Option<Choice> {
-        let literals = tokens.iter().filter_map(|t| match t {
-            Token::Literal(literal) => Some(literal),
-            Token::One | Token::Any => None,
-        });
-        let inside = cheapest(literals.filter_map(|l| self.longest_inside(target, &pieces(l, self.encoding))));
-        inside.or_else(|| self.present(target))
+        best.map(Outlook::Signs)
     }
 
     /// A regular expression holds only if one of its required literals stands in the text.
-    fn regex(&self, target: &Target, required: &[Vec<u8>]) -> Option<Choice> {
-        let signs = required.iter().map(|literal| self.longest_inside(target, &pieces(literal, self.encoding)));
-        let found = if required.is_empty() { None } else { union(signs) };
-        found.or_else(|| self.present(target))
+    fn regex(&mut self, place: &ItemPlace<'_>, required: &[String]) -> Outlook {
+        let outlook = self.union(required, 1, &mut |signs, literal| {
+            signs.pieces.clear();
+            signs.cut(literal);
+            signs.longest_inside(place).unwrap_or(Outlook::Open)
+        });
+        match outlook {
+            Outlook::Signs(choice) => Outlook::Signs(choice),
+            Outlook::Never | Outlook::Always | Outlook::Open => self.present(place),
+        }
     }
 
     /// An integer shows as its digits; [`super::filter`] brings other spellings into that form.
-    fn number(&self, target: &Target, number: f64) -> Option<Choice> {
-        match integer_digits(number) {
-            Some(digits) => self.signs(target, Place::Whole, &digits.bytes().map(soft).collect::<Vec<u8>>()),
-            None => self.present(target),
+    fn number(&mut self, place: &ItemPlace<'_>, number: f64) -> Outlook {
+        let Some(digits) = integer_digits(number) else {
+            return self.present(place);
+        };
+        let start = self.bytes.len() as u32;
+        self.bytes.extend(digits.bytes().map(soft));
+        let found = self.signs(place, Place::Whole, (start, digits.len() as u32));
+        found.map_or(Outlook::Open, Outlook::Signs)
+    }
+
+    /// Cuts a literal into the stretches that have one spelling: printable ASCII, with JSON's `\\` and `\"`. Letters
+    /// beyond ASCII are left out because folding may change their bytes, control characters because JSON has two
+    /// spellings.
+    fn cut(&mut self, literal: &str) {
+        let mut start = self.bytes.len();
+        let mut at_start = true;
+        for byte in literal.bytes() {
+            if (0x20..0x7F).contains(&byte) {
+                if self.encoding == Encoding::Json && matches!(byte, b'\\' | b'"') {
+                    self.bytes.push(soft(b'\\'));
+                }
+                self.bytes.push(soft(byte));
+                continue;
+            }
+            if self.bytes.len() > start {
+                self.piece(start, at_start, false);
+            }
+            start = self.bytes.len();
+            at_start = false;
         }
+        let at_end = literal.bytes().next_back().is_none_or(|b| (0x20..0x7F).contains(&b));
+        if self.bytes.len() > start || literal.is_empty() {
+            self.piece(start, at_start, at_end);
+        }
+    }
+
+    fn piece(&mut self, start: usize, at_start: bool, at_end: bool) {
+        let len = (self.bytes.len() - start) as u32;
+        self.pieces.push(Piece { start: start as u32, len, at_start, at_end });
     }
 }
 
@@ -182,69 +360,29 @@ pub(super) fn integer_digits(number: f64) -> Option<String> {
     (number.fract() == 0.0 && number.abs() < 9.0e15).then(|| format!("{}", number as i64))
 }
 
-fn cheapest(choices: impl Iterator<Item = Choice>) -> Option<Choice> {
-    choices.min_by(|a, b| a.price.total_cmp(&b.price))
-}
-
-fn union(choices: impl Iterator<Item = Option<Choice>>) -> Option<Choice> {
-    let mut all = Choice { price: 0.0, signs: Vec::new() };
-    for choice in choices {
-        let choice = choice?;
-        all.price += choice.price;
-        all.signs.extend(choice.signs);
-    }
-    Some(all)
-}
-
-/// A stretch of a literal that has one spelling in the record.
-struct Piece {
-    bytes: Vec<u8>,
-    at_start: bool,
-    at_end: bool,
-}
-
-/// Cuts a literal into the stretches that have one spelling: printable ASCII, with JSON's `\\` and `\"`. Letters
-/// beyond ASCII are left out because folding may change their bytes, control characters because JSON has two spellings.
-fn pieces(literal: &[u8], encoding: Encoding) -> Vec<Piece> {
-    let mut list = Vec::new();
-    let mut bytes = Vec::new();
-    let mut at_start = true;
-    for &byte in literal {
-        if (0x20..0x7F).contains(&byte) {
-            if encoding == Encoding::Json && matches!(byte, b'\\' | b'"') {
-                bytes.push(soft(b'\\'));
-            }
-            bytes.push(soft(byte));
-        } else {
-            if !bytes.is_empty() {
-                list.push(Piece { bytes: std::mem::take(&mut bytes), at_start, at_end: false });
-            }
-            at_start = false;
-        }
-    }
-    let at_end = literal.last().is_none_or(|b| (0x20..0x7F).contains(b));
-    if !bytes.is_empty() || literal.is_empty() {
-        list.push(Piece { bytes, at_start, at_end });
-    }
-    list
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::lessons::{Grams, Lessons};
     use super::*;
 
     #[test]
     fn a_literal_is_cut_where_its_spelling_is_open() {
+        let (lessons, common) = (Lessons::default(), Grams::default());
         let cut = |text: &str| {
-            let list = pieces(text.as_bytes(), Encoding::Json);
-            list.into_iter()
-                .map(|p| (String::from_utf8_lossy(&p.bytes).into_owned(), p.at_start, p.at_end))
-                .collect::<Vec<_>>()
+            let mut signs = Signs::new(Encoding::Json, Frequencies { lessons: &lessons, common: &common });
+            signs.cut(text);
+            let text = |p: &Piece| String::from_utf8_lossy(signs.span(p.start, p.len)).into_owned();
+            signs.pieces.iter().map(|p| (text(p), p.at_start, p.at_end)).collect::<Vec<_>>()
         };
         assert_eq!(cut("abc"), [("abc".into(), true, true)]);
         assert_eq!(cut("a\\b"), [("a||b".into(), true, true)]);
         assert_eq!(cut("abđcd\n"), [("ab".into(), true, false), ("cd".into(), false, false)]);
         assert_eq!(cut(""), [(String::new(), true, true)]);
         assert_eq!(cut("đ"), []);
+    }
+
+    #[test]
+    fn soft_bytes_forget_case() {
+        assert_eq!(soft(b'A'), soft(b'a'));
     }
 }

@@ -8,7 +8,7 @@ const SHORTEST: usize = 1;
 const MOST: usize = 32;
 
 /// Literals, folded ([`crate::text::fold`]), of which one stands in every folded match of `hir`; `None` when none help.
-pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+pub(super) fn required(hir: &Hir) -> Option<Vec<String>> {
     match hir.kind() {
         HirKind::Literal(literal) => long_enough(vec![folded(&literal.0)?]),
         HirKind::Capture(capture) => required(&capture.sub),
@@ -23,26 +23,26 @@ pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
 }
 
 /// Texts are searched in their folded form, so literals are folded too, beyond ASCII as well.
-fn folded(literal: &[u8]) -> Option<Vec<u8>> {
-    std::str::from_utf8(literal).ok().map(|text| crate::text::fold(text).into_bytes())
+fn folded(literal: &[u8]) -> Option<String> {
+    std::str::from_utf8(literal).ok().map(crate::text::fold)
 }
 
-fn long_enough(list: Vec<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+fn long_enough(list: Vec<String>) -> Option<Vec<String>> {
     list.iter().all(|l| l.len() >= SHORTEST).then_some(list)
 }
 
 /// Prefers long literals, then few of them.
-fn best(choices: impl Iterator<Item = Vec<Vec<u8>>>) -> Option<Vec<Vec<u8>>> {
-    choices.max_by_key(|list| (list.iter().map(Vec::len).min(), std::cmp::Reverse(list.len())))
+fn best(choices: impl Iterator<Item = Vec<String>>) -> Option<Vec<String>> {
+    choices.max_by_key(|list| (list.iter().map(String::len).min(), std::cmp::Reverse(list.len())))
 }
 
 /// Runs of neighbouring literals and letters in both cases (`(?i)abc` is a run of classes).
-fn concat_runs(list: &[Hir]) -> Vec<Vec<Vec<u8>>> {
+fn concat_runs(list: &[Hir]) -> Vec<Vec<String>> {
     let mut runs = Vec::new();
-    let mut run = Vec::new();
+    let mut run = String::new();
     for part in list {
         match fixed(part) {
-            Some(bytes) => run.extend(bytes),
+            Some(text) => run.push_str(&text),
             None => runs.extend(long_enough(vec![std::mem::take(&mut run)])),
         }
     }
@@ -50,11 +50,11 @@ fn concat_runs(list: &[Hir]) -> Vec<Vec<Vec<u8>>> {
     runs
 }
 
-/// The bytes of a part that always matches the same text apart from case.
-fn fixed(hir: &Hir) -> Option<Vec<u8>> {
+/// The text of a part that always matches the same text apart from case.
+fn fixed(hir: &Hir) -> Option<String> {
     match hir.kind() {
         HirKind::Literal(literal) => folded(&literal.0),
-        HirKind::Class(class) => one_letter(class).map(|b| vec![b]),
+        HirKind::Class(class) => one_letter(class).map(String::from),
         HirKind::Capture(capture) => fixed(&capture.sub),
         HirKind::Concat(list) => list.iter().map(fixed).collect::<Option<Vec<_>>>().map(|l| l.concat()),
         _ => None,
@@ -63,13 +63,13 @@ fn fixed(hir: &Hir) -> Option<Vec<u8>> {
 
 /// The lower-case letter when `class` is just that letter in both cases. Unicode adds relatives to `k` and `s` (Kelvin
 /// sign, long s): those classes are not fixed.
-fn one_letter(class: &Class) -> Option<u8> {
+fn one_letter(class: &Class) -> Option<char> {
     let Class::Unicode(class) = class else {
         return None;
     };
     let ranges: Vec<(char, char)> = class.iter().map(|r| (r.start(), r.end())).collect();
     match ranges[..] {
-        [(a, b), (c, d)] if a == b && c == d && a.is_ascii_uppercase() && c == a.to_ascii_lowercase() => Some(c as u8),
+        [(a, b), (c, d)] if a == b && c == d && a.is_ascii_uppercase() && c == a.to_ascii_lowercase() => Some(c),
         _ => None,
     }
 }
@@ -77,8 +77,7 @@ fn one_letter(class: &Class) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     fn required(pattern: &str) -> Option<Vec<String>> {
-        let list = super::super::required_literals(pattern)?;
-        Some(list.into_iter().map(|l| String::from_utf8(l).unwrap()).collect())
+        super::required(&regex_syntax::Parser::new().parse(pattern).unwrap())
     }
 
     #[test]

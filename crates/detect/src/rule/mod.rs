@@ -137,8 +137,8 @@ pub enum Test {
     /// The whole text matches the pattern. `contains: x` is `[Any, Literal(x), Any]`; neighbouring literals are joined,
     /// neighbouring `Any` are one.
     Text(Vec<Part>, Case),
-    /// The regular expression (crate `regex` syntax, flags written inline as `(?i)`) matches somewhere in the text.
-    Regex(String),
+    /// The regular expression matches somewhere in the text.
+    Regex(RegexPattern),
     /// The text is an IP address inside the network.
     Cidr(IpNet),
     /// The value is a number, or text that is one (`4688`, `-1.5e3`), and compares so. A plain number in a rule is
@@ -201,9 +201,26 @@ pub enum TimePart {
     Year,
 }
 
-/// Folded literals of which at least one stands in the folded form of every text that `pattern` matches; `None` when
-/// there are none.
-pub fn required_literals(pattern: &str) -> Option<Vec<Vec<u8>>> {
-    let hir = regex_syntax::Parser::new().parse(pattern).ok()?;
-    literals::required(&hir)
+/// A regular expression.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RegexPattern {
+    /// In the syntax of crate `regex`, flags written inline as `(?i)`.
+    pub text: String,
+    /// Folded literals of which at least one stands in the folded form of every text that matches; none when there are
+    /// no such literals.
+    pub required: Vec<String>,
+}
+
+impl From<String> for RegexPattern {
+    fn from(text: String) -> Self {
+        let hir = pcre::parse(&text).ok();
+        let required = hir.and_then(|hir| literals::required(&hir)).unwrap_or_default();
+        Self { text, required }
+    }
+}
+
+impl From<&str> for RegexPattern {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
 }

@@ -48,6 +48,14 @@ pub fn build(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).size_limit(REGEX_BYTES).nest_limit(NESTING).build()
 }
 
+/// What a pattern that [`translate`] made means.
+///
+/// # Errors
+/// Those of crate `regex-syntax`; none for a pattern that [`translate`] returned.
+pub fn parse(pattern: &str) -> Result<Hir, Box<regex_syntax::Error>> {
+    Ok(regex_syntax::ParserBuilder::new().nest_limit(NESTING).build().parse(pattern)?)
+}
+
 /// The pattern in the language of crate `regex`, flags written in front.
 ///
 /// # Errors
@@ -73,8 +81,7 @@ fn prefix(flags: Flags) -> String {
 }
 
 fn check(pattern: &str) -> Result<(), String> {
-    let hir =
-        regex_syntax::ParserBuilder::new().nest_limit(NESTING).build().parse(pattern).map_err(|e| syntax_reason(&e))?;
+    let hir = parse(pattern).map_err(|e| syntax_reason(&e))?;
     if weight(&hir) <= LIGHT {
         return Ok(());
     }

@@ -325,7 +325,7 @@ fn regex(value: &SigmaValue, flags: Flags) -> Result<Test, String> {
         SigmaValue::Integer(n) => n.to_string(),
         _ => return Err("a regular expression must be text".into()),
     };
-    pcre::translate(&pattern, flags).map(Test::Regex)
+    pcre::translate(&pattern, flags).map(|pattern| Test::Regex(pattern.into()))
 }
 
 fn network(value: &SigmaValue) -> Result<Test, String> {

@@ -2,6 +2,7 @@
 //!
 //! This crate is pure: it opens no file, asks no clock, and sees events only through `khien-event`.
 
+mod cache;
 pub mod check;
 pub mod correlate;
 pub mod engine;

@@ -1,20 +1,18 @@
 //! Finding signs in raw values.
 //!
-//! Whole values, starts and ends are looked up by a hash of at most eight bytes. For signs inside a value, four
-//! neighbouring bytes of each sign (the rarest, as far as known) are kept in a bitmap; a value is read once and every
-//! four bytes of it are looked up. A hit is compared with the sign before it counts.
+//! Whole values, starts and ends are looked up by a hash of at most eight bytes, signs inside a value by four bytes of
+//! each ([`super::grams`]). A hit is compared with the sign before it counts.
 
 use std::hash::Hash;
 
-use hashbrown::HashMap;
-
-use super::nibbles::{Nibbles, PIECES};
-use super::witness::{GRAM, Place, gram, soft};
+use super::grams::{Grams, Table};
+use super::witness::{GRAM, Place, Sign, gram, soft};
 
 /// A sign and a body that it stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
-    pub(super) place: Place,
+    pub(super) sign: Sign,
+    /// Those of the sign.
     pub(super) bytes: &'a [u8],
     pub(super) body: u32,
 }
@@ -26,10 +24,10 @@ pub(super) struct Filter {
     pub(super) present: Vec<u32>,
     /// Bodies that want to be evaluated when the value has a character beyond ASCII.
     pub(super) beyond_ascii: Vec<u32>,
-    whole: Table<u64>,
-    starts: [Table<u64>; 2],
-    ends: [Table<u64>; 2],
-    inside: Option<Inside>,
+    whole: Table<u64, u32>,
+    starts: [Table<u64, u32>; 2],
+    ends: [Table<u64, u32>; 2],
+    inside: Option<Grams>,
     signs: Vec<Known>,
     /// The bytes of all signs.
     text: Vec<u8>,
@@ -44,83 +42,60 @@ struct Known {
     count: u32,
 }
 
-/// Lists by key, all in one vector.
-struct Table<K, V = u32> {
-    spans: HashMap<K, (u32, u32), foldhash::fast::FixedState>,
-    list: Vec<V>,
-}
-
-impl<K, V> Default for Table<K, V> {
-    fn default() -> Self {
-        Self { spans: HashMap::default(), list: Vec::new() }
-    }
-}
-
-impl<K: Ord + Hash + Copy, V: Ord + Copy> Table<K, V> {
-    fn new(mut entries: Vec<(K, V)>) -> Self {
-        entries.sort_unstable();
-        let mut table = Self { spans: HashMap::default(), list: Vec::with_capacity(entries.len()) };
-        for entries in entries.chunk_by(|a, b| a.0 == b.0) {
-            let span = (table.list.len() as u32, entries.len() as u32);
-            table.list.extend(entries.iter().map(|&(_, value)| value));
-            table.spans.extend(entries.first().map(|&(key, _)| (key, span)));
-        }
-        table
-    }
-
-    fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    #[inline]
-    fn get(&self, key: K) -> &[V] {
-        self.spans.get(&key).map_or(&[], |&(first, count)| &self.list[first as usize..(first + count) as usize])
-    }
-}
-
 /// Bytes that the two tables of starts and of ends look at.
 const WIDTHS: [usize; 2] = [8, GRAM];
 
 impl Filter {
-    /// A filter for sorted `entries`. `commonness` compares four soft bytes by how often they were seen.
-    pub(super) fn new(entries: &[Entry<'_>], commonness: &dyn Fn(u32) -> u32) -> Self {
+    /// A filter for the signs of one field.
+    pub(super) fn new(entries: &[Entry<'_>]) -> Self {
         let mut filter = Self::default();
         let (mut whole, mut inside) = (Vec::new(), Vec::new());
         let (mut starts, mut ends) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-        for same in entries.chunk_by(|a, b| (a.place, a.bytes) == (b.place, b.bytes)) {
-            let Entry { place, bytes, .. } = same[0];
-            let bodies = same.iter().map(|entry| entry.body);
-            match place {
-                Place::Present => filter.present.extend(bodies),
-                Place::BeyondAscii => filter.beyond_ascii.extend(bodies),
-                Place::Whole | Place::Inside | Place::Start | Place::End => {
-                    let id = filter.sign(bytes, bodies);
-                    let width = usize::from(bytes.len() < WIDTHS[0]);
-                    match place {
-                        Place::Whole => whole.push((whole_key(bytes), id)),
-                        Place::Start => starts[width].push((head_key(bytes, WIDTHS[width]), id)),
-                        Place::End => ends[width].push((tail_key(bytes, WIDTHS[width]), id)),
-                        Place::Inside | Place::Present | Place::BeyondAscii => inside.push(id),
-                    }
+        for entry in entries {
+            let Entry { sign, bytes, body } = entry;
+            let width = usize::from(bytes.len() < WIDTHS[0]);
+            match sign.place {
+                Place::Present => filter.present.push(*body),
+                Place::BeyondAscii => filter.beyond_ascii.push(*body),
+                Place::Whole => whole.push((sign.hash, entry)),
+                Place::Start => starts[width].push((head_key(bytes, WIDTHS[width]), entry)),
+                Place::End => ends[width].push((tail_key(bytes, WIDTHS[width]), entry)),
+                Place::Inside => {
+                    let rarest = bytes[sign.rarest as usize..].first_chunk();
+                    inside.extend(rarest.map(|rarest| (u64::from(gram(rarest)), entry)));
                 }
             }
         }
-        filter.whole = Table::new(whole);
-        filter.starts = starts.map(Table::new);
-        filter.ends = ends.map(Table::new);
+        filter.whole = filter.table(whole, |key, id, _| (key, id));
+        filter.starts = starts.map(|entries| filter.table(entries, |key, id, _| (key, id)));
+        filter.ends = ends.map(|entries| filter.table(entries, |key, id, _| (key, id)));
+        let inside = filter.table(inside, |key, id, sign| (key as u32, (id, sign.rarest)));
         if !inside.is_empty() {
-            filter.inside = Some(Inside::new(&inside, &filter, commonness));
+            filter.inside = Some(Grams::new(inside));
         }
         filter
     }
 
-    /// Adds a sign and its bodies.
-    fn sign(&mut self, bytes: &[u8], bodies: impl Iterator<Item = u32>) -> u32 {
-        let (start, first) = (self.text.len() as u32, self.bodies.len() as u32);
-        self.text.extend_from_slice(bytes);
-        self.bodies.extend(bodies);
-        self.signs.push(Known { start, len: bytes.len() as u32, first, count: self.bodies.len() as u32 - first });
-        self.signs.len() as u32 - 1
+    /// Takes the signs of `entries` and makes a table of them, of a key and a value each.
+    fn table<K: Hash + Eq + Copy, V>(
+        &mut self,
+        mut entries: Vec<(u64, &Entry<'_>)>,
+        row: impl Fn(u64, u32, &Sign) -> (K, V),
+    ) -> Table<K, V> {
+        let order = |&(key, entry): &(u64, &Entry<'_>)| u128::from(key) << 64 | u128::from(entry.sign.hash);
+        entries.sort_unstable_by_key(order);
+        let mut table = Table::with_capacity(entries.len());
+        for same in entries.chunk_by(|a, b| a.0 == b.0 && a.1.bytes == b.1.bytes) {
+            let (key, Entry { sign, bytes, .. }) = same[0];
+            let id = self.signs.len() as u32;
+            let (start, first) = (self.text.len() as u32, self.bodies.len() as u32);
+            self.text.extend_from_slice(bytes);
+            self.bodies.extend(same.iter().map(|(_, entry)| entry.body));
+            self.signs.push(Known { start, len: bytes.len() as u32, first, count: same.len() as u32 });
+            let (key, value) = row(key, id, sign);
+            table.push(key, value);
+        }
+        table
     }
 
     #[inline]
@@ -138,7 +113,9 @@ impl Filter {
     #[inline]
     pub(super) fn probe(&self, value: &[u8], found: &mut impl FnMut(&[u32])) {
         if !self.whole.is_empty() {
-            self.confirm(self.whole.get(whole_key(value)), found, |sign| sign.len() == value.len() && same(sign, value));
+            self.confirm(self.whole.get(whole_key(value)), found, |sign| {
+                sign.len() == value.len() && same(sign, value)
+            });
         }
         for (width, table) in WIDTHS.iter().zip(&self.starts) {
             if !table.is_empty() && value.len() >= *width {
@@ -155,7 +132,13 @@ impl Filter {
             }
         }
         if let Some(inside) = &self.inside {
-            inside.scan(value, self, &mut |id| self.hand_out(id, found));
+            inside.scan(value, &mut |id, start| {
+                let sign = self.bytes(id);
+                if value.get(start..).and_then(|v| v.get(..sign.len())).is_some_and(|v| same(sign, v)) {
+                    self.hand_out(id, found);
+                }
+                false
+            });
         }
     }
 
@@ -189,7 +172,7 @@ fn mix(state: u64, word: u64) -> u64 {
 
 /// A hash of all soft bytes.
 #[inline]
-fn whole_key(bytes: &[u8]) -> u64 {
+pub(super) fn whole_key(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut state = bytes.len() as u64;
     for word in words {
@@ -217,83 +200,5 @@ fn tail_key(bytes: &[u8], width: usize) -> u64 {
         bytes.last_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b) | SOFT)
     } else {
         bytes.last_chunk::<4>().map_or(0, |b| u64::from(u32::from_le_bytes(*b)) | SOFT >> 32)
-    }
-}
-
-/// Signs inside values.
-struct Inside {
-    bitmap: Vec<u64>,
-    shift: u32,
-    /// Four bytes to the signs they stand for, each with the offset of the four bytes in it.
-    grams: Table<u32, (u32, u32)>,
-    /// For few signs and long values.
-    first_look: Option<Nibbles>,
-}
-
-/// Values from this length on are looked at in vectors first.
-const LONG: usize = 67;
-
-/// Smallest and largest bitmap, as powers of two of bits: 512 bytes to 32 KiB, the size of a first-level cache.
-const BITMAP: std::ops::RangeInclusive<u32> = 12..=18;
-
-impl Inside {
-    fn new(ids: &[u32], filter: &Filter, commonness: &dyn Fn(u32) -> u32) -> Self {
-        let bits = (ids.len() * 64).next_power_of_two().trailing_zeros().clamp(*BITMAP.start(), *BITMAP.end());
-        let rarest = |&id: &u32| {
-            let windows = filter.bytes(id).windows(GRAM).enumerate();
-            let grams = windows.filter_map(|(at, w)| Some((gram(w.first_chunk()?), (id, at as u32))));
-            grams.min_by_key(|&(gram, _)| commonness(gram))
-        };
-        let grams = Table::new(ids.iter().filter_map(rarest).collect());
-        let mut inside = Self { bitmap: vec![0; 1 << (bits - 6)], shift: 32 - bits, grams, first_look: None };
-        for &gram in inside.grams.spans.keys() {
-            let place = inside.place(gram);
-            inside.bitmap[place / 64] |= 1 << (place % 64);
-        }
-        if inside.grams.spans.len() <= PIECES {
-            inside.first_look = Some(Nibbles::new(&inside.grams.spans.keys().copied().collect::<Vec<_>>()));
-        }
-        inside
-    }
-
-    #[inline]
-    fn place(&self, gram: u32) -> usize {
-        (gram.wrapping_mul(0x9E37_79B1) >> self.shift) as usize
-    }
-
-    #[inline]
-    fn scan(&self, value: &[u8], filter: &Filter, found: &mut impl FnMut(u32)) {
-        if let Some(first_look) = self.first_look.as_ref().filter(|_| value.len() >= LONG) {
-            first_look.scan(value, &mut |at| {
-                let gram = value[at..].first_chunk().map_or(0, gram);
-                if self.may_be(gram) {
-                    self.hit(gram, at, value, filter, found);
-                }
-            });
-            return;
-        }
-        for (at, window) in value.windows(GRAM).enumerate() {
-            let gram = window.first_chunk().map_or(0, gram);
-            if self.may_be(gram) {
-                self.hit(gram, at, value, filter, found);
-            }
-        }
-    }
-
-    #[inline]
-    fn may_be(&self, gram: u32) -> bool {
-        let place = self.place(gram);
-        self.bitmap[place / 64] >> (place % 64) & 1 != 0
-    }
-
-    #[inline(never)]
-    fn hit(&self, gram: u32, at: usize, value: &[u8], filter: &Filter, found: &mut impl FnMut(u32)) {
-        for &(id, offset) in self.grams.get(gram) {
-            let sign = filter.bytes(id);
-            let start = at.wrapping_sub(offset as usize);
-            if value.get(start..).and_then(|v| v.get(..sign.len())).is_some_and(|v| same(sign, v)) {
-                found(id);
-            }
-        }
     }
 }

@@ -123,6 +123,14 @@ impl KindPlan {
         });
     }
 
+    /// The fields that hold what rules call `field`; [`FieldId::OTHER`] for keywords.
+    pub(super) fn fields(&self, field: RuleField) -> &[FieldId] {
+        match field {
+            KEYWORDS => &[FieldId::OTHER],
+            _ => self.held(field).map_or(&[], |held| &held.fields),
+        }
+    }
+
     fn held(&self, field: RuleField) -> Option<&Held> {
         let at = *self.held_at.get(field as usize)?;
         self.held.get((at as usize).checked_sub(1)?)
@@ -148,7 +156,7 @@ impl KindPlan {
         let range = planned.first as usize..(planned.first + planned.count) as usize;
         let outcomes = outcomes.and_then(|all| all.get(range.clone())).unwrap_or_default();
         Items {
-            plan: self,
+            plan: Some(self),
             numbers: &detector.bodies[planned.body as usize].items,
             known: if outcomes.is_empty() { &[] } else { &self.items[range] },
             outcomes,
@@ -160,7 +168,7 @@ impl KindPlan {
 /// Goes through the items of a body; see [`KindPlan::items`].
 #[derive(Clone)]
 pub(super) struct Items<'a> {
-    plan: &'a KindPlan,
+    plan: Option<&'a KindPlan>,
     numbers: &'a [RuleField],
     known: &'a [KnownItem],
     outcomes: &'a [bool],
@@ -186,6 +194,11 @@ impl Place<'_> {
 }
 
 impl<'a> Items<'a> {
+    /// Those of a body whatever the kind of event, by the numbers of their fields: none is held by any field.
+    pub(super) fn anywhere(numbers: &'a [RuleField]) -> Self {
+        Self { plan: None, numbers, known: &[], outcomes: &[], next: 0 }
+    }
+
     /// The next item.
     pub(super) fn next(&mut self) -> Place<'a> {
         let field = self.numbers.get(self.next).copied().unwrap_or(KEYWORDS);
@@ -197,7 +210,7 @@ impl<'a> Items<'a> {
             (self.known, self.outcomes) = (&self.known[1..], &self.outcomes[1..]);
         }
         self.next += 1;
-        Place { field, fields: self.plan.held(field).map_or(&[], |held| &held.fields), known }
+        Place { field, fields: self.plan.and_then(|plan| plan.held(field)).map_or(&[], |held| &held.fields), known }
     }
 
     /// What is known decides of a condition, if it does. Goes through all its items.
@@ -206,16 +219,8 @@ impl<'a> Items<'a> {
             Expr::Named(_, inner) => self.decide(inner),
             Expr::Not(inner) => self.decide(inner).map(|value| !value),
             Expr::Item(_) => self.next().known,
-            Expr::And(list) => list.iter().fold(Some(true), |all, e| match (all, self.decide(e)) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (Some(true), Some(true)) => Some(true),
-                _ => None,
-            }),
-            Expr::Or(list) => list.iter().fold(Some(false), |any, e| match (any, self.decide(e)) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            }),
+            Expr::And(list) => self.unless(list, false),
+            Expr::Or(list) => self.unless(list, true),
             Expr::AtLeast(_, list) => {
                 for part in list {
                     self.decide(part);
@@ -225,13 +230,28 @@ impl<'a> Items<'a> {
         }
     }
 
+    /// `outcome` if one part decides so, its opposite if all parts decide so.
+    fn unless(&mut self, list: &[Expr], outcome: bool) -> Option<bool> {
+        let mut decided = Some(!outcome);
+        for part in list {
+            match self.decide(part) {
+                Some(value) if value == outcome => decided = Some(outcome),
+                None if decided != Some(outcome) => decided = None,
+                _ => {}
+            }
+        }
+        decided
+    }
+
     /// Appends the fields of items that are known to hold and do not stand behind a `not`.
     pub(super) fn known_fields(&mut self, expr: &Expr, out: &mut Vec<Place<'a>>) {
         match expr {
             Expr::Named(_, inner) => self.known_fields(inner, out),
             Expr::Not(inner) => self.known_fields(inner, &mut Vec::new()),
             Expr::And(list) | Expr::Or(list) | Expr::AtLeast(_, list) => {
-                list.iter().for_each(|part| self.known_fields(part, out));
+                for part in list {
+                    self.known_fields(part, out);
+                }
             }
             Expr::Item(_) => {
                 let place = self.next();

@@ -12,30 +12,28 @@ const COUNTERS: u32 = 13;
 
 /// How often four bytes stood next to each other, counted by a hash of them.
 #[derive(Clone, Default)]
-pub(super) struct Grams {
-    /// Empty until the first text comes.
-    counters: Vec<u16>,
+pub(super) struct GramCounts {
+    /// None until the first text comes.
+    counters: Option<Box<[u16; 1 << COUNTERS]>>,
     texts: u32,
 }
 
 /// Longest part of a text that is counted.
 const TEXT_BYTES: usize = 1_024;
 
-impl Grams {
+impl GramCounts {
     /// Counts the pieces of a text.
     pub(super) fn add(&mut self, text: &[u8]) {
         self.texts += 1;
-        if self.counters.is_empty() {
-            self.counters = vec![0; 1 << COUNTERS];
-        }
+        let counters = self.counters.get_or_insert_with(|| Box::new([0; 1 << COUNTERS]));
         for window in text.windows(GRAM).take(TEXT_BYTES) {
-            let counter = &mut self.counters[place(window.first_chunk().map_or(0, gram))];
+            let counter = &mut counters[place(window.first_chunk().map_or(0, gram))];
             *counter = counter.saturating_add(1);
         }
     }
 
     fn count(&self, gram: u32) -> u32 {
-        self.counters.get(place(gram)).map_or(0, |&c| c.into())
+        self.counters.as_ref().map_or(0, |counters| counters[place(gram)].into())
     }
 }
 
@@ -44,8 +42,8 @@ fn place(gram: u32) -> usize {
 }
 
 /// What rules look for, text by text. What many rules mention, such as system folders, is common in events too.
-pub(super) fn common_in_rules<'a>(conditions: impl Iterator<Item = &'a Expr>) -> Grams {
-    let mut grams = Grams::default();
+pub(super) fn common_in_rules<'a>(conditions: impl Iterator<Item = &'a Expr>) -> GramCounts {
+    let mut grams = GramCounts::default();
     let mut text = Vec::new();
     for condition in conditions {
         each_item(condition, &mut |item| {
@@ -68,19 +66,16 @@ pub(super) fn common_in_rules<'a>(conditions: impl Iterator<Item = &'a Expr>) ->
 /// What has been seen of the values of a route's fields.
 #[derive(Default)]
 pub(super) struct Lessons {
-    fields: HashMap<FieldId, Grams, foldhash::fast::FixedState>,
+    fields: HashMap<FieldId, GramCounts, foldhash::fast::FixedState>,
 }
 
 /// Values of a field below which its lessons say too little.
 const ENOUGH: u32 = 16;
 
 impl Lessons {
-    /// Whether to learn from event number `event`: from the first ones after a few, then fewer and fewer. Most kinds of
-    /// event come too seldom for learning to pay.
+    /// Whether to learn from event number `event`: from the first ones, then from fewer and fewer.
     pub(super) fn wants(event: u64) -> bool {
-        (event > 16 && event <= 128)
-            || (event <= 4_096 && event.is_multiple_of(16))
-            || (event <= LEARNED && event.is_multiple_of(256))
+        event <= 256 || (event <= 4_096 && event.is_multiple_of(16)) || (event <= LEARNED && event.is_multiple_of(256))
     }
 
     /// Learns from a value of `field`.
@@ -88,29 +83,28 @@ impl Lessons {
         self.fields.entry(field).or_default().add(value);
     }
 
-    /// What was seen of `field`, or of all fields for [`FieldId::OTHER`].
-    fn of(&self, field: FieldId) -> Seen<'_> {
-        let mut grams = Vec::new();
-        match field {
-            FieldId::OTHER => grams.extend(self.fields.values()),
-            _ => grams.extend(self.fields.get(&field)),
-        }
-        let texts = grams.iter().map(|g| g.texts).max().filter(|&texts| texts >= ENOUGH).unwrap_or(0);
-        Seen { grams, texts }
+    /// What was seen of `field`, or of all fields for [`FieldId::OTHER`]; `None` for too little.
+    fn of(&self, field: FieldId) -> Option<Seen<'_>> {
+        let grams: Vec<&GramCounts> = match field {
+            FieldId::OTHER => self.fields.values().collect(),
+            _ => self.fields.get(&field).into_iter().collect(),
+        };
+        let texts = grams.iter().map(|g| g.texts).max().filter(|&texts| texts >= ENOUGH)?;
+        Some(Seen { grams, texts })
     }
 }
 
 /// What was seen of one field or of all.
 struct Seen<'a> {
-    grams: Vec<&'a Grams>,
-    /// Values seen, 0 for too few.
+    grams: Vec<&'a GramCounts>,
+    /// Number of values.
     texts: u32,
 }
 
 impl Seen<'_> {
-    /// How often four bytes stood in the values, or stand in rules when too few values were seen.
-    fn count(&self, gram: u32, common: &Grams) -> u32 {
-        if self.texts == 0 { common.count(gram) } else { self.grams.iter().map(|g| g.count(gram)).fold(0, u32::saturating_add) }
+    /// How often four bytes stood in the values.
+    fn count(&self, gram: u32) -> u32 {
+        self.grams.iter().map(|g| g.count(gram)).fold(0, u32::saturating_add)
     }
 }
 
@@ -121,37 +115,52 @@ pub(super) const LEARNED: u64 = 65_536;
 #[derive(Clone, Copy)]
 pub(super) struct Frequencies<'a> {
     pub(super) lessons: &'a Lessons,
-    pub(super) common: &'a Grams,
+    pub(super) common: &'a GramCounts,
 }
 
 impl Frequencies<'_> {
-    /// The expected share of events in which a sign shows, plus the price of looking for it. `field` is
-    /// [`FieldId::OTHER`] for anywhere in the record.
-    pub(super) fn price(&self, field: FieldId, kind: Place, bytes: &[u8]) -> f32 {
+    /// The expected share of events in which a sign shows in some of `fields` ([`FieldId::OTHER`] for anywhere in the
+    /// record), plus the price of looking for it; and where in the sign its rarest four bytes begin.
+    pub(super) fn price(&self, fields: &[FieldId], kind: Place, bytes: &[u8]) -> (f32, u32) {
         let base = match kind {
             Place::Whole => 0.3,
             Place::Start | Place::End => 0.5,
             Place::Inside => 1.0,
-            Place::Present => return 50.0,
-            Place::BeyondAscii => return 1.0,
+            Place::Present => return (50.0, 0),
+            Place::BeyondAscii => return (0.5, 0),
         };
         let prior = base / (1.0 + bytes.len() as f32);
-        let rarest = |count: &dyn Fn(u32) -> u32| {
-            bytes.windows(GRAM).filter_map(|w| w.first_chunk()).map(|w| count(gram(w))).min()
-        };
-        let seen = self.lessons.of(field);
-        match rarest(&|g| seen.count(g, self.common)) {
-            None => prior,
-            Some(count) if seen.texts > 0 => 10.0 * count as f32 / seen.texts as f32 + prior * 0.1,
-            Some(mentions) => prior + mentions as f32 * MENTION,
+        let common = rarest(bytes, |gram| self.common.count(gram));
+        let by_mentions = prior + common.map_or(0.0, |(mentions, _)| mentions as f32 * MENTION);
+        let mut at = common.map_or(0, |(_, at)| at);
+        let mut price = 0.0;
+        for &field in fields {
+            let seen = self.lessons.of(field);
+            match seen.and_then(|seen| rarest(bytes, |gram| seen.count(gram)).zip(Some(seen))) {
+                None => price += by_mentions,
+                Some(((count, place), seen)) => {
+                    price += 10.0 * count as f32 / seen.texts as f32 + prior * 0.1;
+                    at = place;
+                }
+            }
+        }
+        (if fields.is_empty() { by_mentions } else { price }, at)
+    }
+}
+
+/// Pieces of a sign that are compared; a longer one is rare enough.
+const PIECES: usize = 24;
+
+/// The lowest count of four bytes of a sign, and where they begin.
+fn rarest(bytes: &[u8], count: impl Fn(u32) -> u32) -> Option<(u32, u32)> {
+    let mut rarest = None;
+    for (at, window) in bytes.windows(GRAM).take(PIECES).enumerate() {
+        let count = count(window.first_chunk().map_or(0, gram));
+        if rarest.is_none_or(|(least, _)| count < least) {
+            rarest = Some((count, at as u32));
         }
     }
-
-    /// How often four bytes stand in the values of `field`, or in rules when little was seen; to be compared with others.
-    pub(super) fn commonness(&self, field: FieldId) -> impl Fn(u32) -> u32 {
-        let seen = self.lessons.of(field);
-        move |gram| seen.count(gram, self.common)
-    }
+    rarest
 }
 
 /// What each mention in a rule adds to the expected share of events in which a piece stands.

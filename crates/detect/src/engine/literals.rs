@@ -1,29 +1,14 @@
 //! Whether a folded text contains any of a list of literals.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use hashbrown::HashMap;
 use memchr::memmem;
 
-use super::nibbles::{Nibbles, PIECES};
-use super::witness::GRAM;
+use super::grams::{Grams, Table};
+use super::witness::{GRAM, gram};
 
-/// A search for many literals. Texts that contain none, the usual case, are read in vectors.
-pub(super) enum LiteralSet {
-    /// Few literals: four bytes of each are looked for first, short ones by themselves.
-    Few(Few),
-    /// Many.
-    Many(AhoCorasick),
-    /// More than an automaton takes: one after the other.
-    Each(Vec<Box<[u8]>>),
-}
-
-/// Four bytes to the literals they stand for, each with the offset of the four bytes in it.
-type Pieces = HashMap<[u8; GRAM], Vec<(usize, Box<[u8]>)>, foldhash::fast::FixedState>;
-
-/// See [`LiteralSet::Few`].
-pub(super) struct Few {
-    nibbles: Nibbles,
-    pieces: Pieces,
+/// A search for many literals.
+pub(super) struct LiteralSet {
+    literals: Vec<Box<[u8]>>,
+    grams: Grams,
     /// Literals shorter than four bytes.
     short: Vec<memmem::Finder<'static>>,
 }
@@ -31,54 +16,36 @@ pub(super) struct Few {
 impl LiteralSet {
     /// A search for `literals`.
     pub(super) fn new(literals: &[Box<[u8]>]) -> Self {
-        if literals.len() <= PIECES {
-            return Self::Few(Few::new(literals));
+        let rarest = |(id, literal): (usize, &[u8])| {
+            let windows = literal.windows(GRAM).enumerate().filter_map(|(at, w)| Some((at, w.first_chunk::<GRAM>()?)));
+            let (at, piece) = windows.min_by_key(|(_, piece)| commonness(piece))?;
+            Some((gram(piece), (id as u32, at as u32)))
+        };
+        let mut pieces: Vec<(u32, (u32, u32))> =
+            literals.iter().map(AsRef::as_ref).enumerate().filter_map(rarest).collect();
+        pieces.sort_unstable();
+        let mut table = Table::with_capacity(pieces.len());
+        for (gram, place) in pieces {
+            table.push(gram, place);
         }
-        match AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(literals) {
-            Ok(automaton) => Self::Many(automaton),
-            Err(_) => Self::Each(literals.to_vec()),
+        let is_short = literals.iter().filter(|l| l.len() < GRAM);
+        Self {
+            grams: Grams::new(table),
+            short: is_short.map(|l| memmem::Finder::new(l).into_owned()).collect(),
+            literals: literals.to_vec(),
         }
     }
 
     /// Whether one of the literals stands in `text`.
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
-        match self {
-            Self::Few(few) => few.is_in(text),
-            Self::Many(automaton) => automaton.is_match(text),
-            Self::Each(list) => list.iter().any(|literal| memmem::find(text, literal).is_some()),
+        let mut found = self.short.iter().any(|finder| finder.find(text).is_some());
+        if !found {
+            self.grams.scan(text, &mut |id, start| {
+                found = text.get(start..).is_some_and(|rest| rest.starts_with(&self.literals[id as usize]));
+                found
+            });
         }
-    }
-}
-
-impl Few {
-    fn new(literals: &[Box<[u8]>]) -> Self {
-        let mut pieces: Pieces = HashMap::default();
-        for literal in literals {
-            let windows = literal.windows(GRAM).enumerate().filter_map(|(at, w)| Some((at, *w.first_chunk::<GRAM>()?)));
-            if let Some((at, piece)) = windows.min_by_key(|(_, piece)| commonness(piece)) {
-                pieces.entry(piece).or_default().push((at, literal.clone()));
-            }
-        }
-        let grams: Vec<u32> = pieces.keys().map(super::witness::gram).collect();
-        let is_short = literals.iter().filter(|l| l.len() < GRAM);
-        let short = is_short.map(|l| memmem::Finder::new(l).into_owned()).collect();
-        Self { nibbles: Nibbles::new(&grams), pieces, short }
-    }
-
-    fn is_in(&self, text: &[u8]) -> bool {
-        if self.short.iter().any(|finder| finder.find(text).is_some()) {
-            return true;
-        }
-        let mut found = false;
-        self.nibbles.scan(text, &mut |at| found = found || self.stands(text, at));
         found
-    }
-
-    fn stands(&self, text: &[u8], at: usize) -> bool {
-        let list = text[at..].first_chunk::<GRAM>().and_then(|piece| self.pieces.get(piece));
-        list.is_some_and(|list| {
-            list.iter().any(|(offset, literal)| at >= *offset && text[at - offset..].starts_with(literal))
-        })
     }
 }
 

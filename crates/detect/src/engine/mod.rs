@@ -12,9 +12,9 @@
 //! Steps 1 and 2 may let too much through, never too little; step 3 alone decides. What is learned along the way (which
 //! signs are rare, [`lessons`]) changes the speed and never the findings.
 
-mod cache;
 mod eval;
 mod filter;
+mod grams;
 mod keywords;
 mod kind;
 mod lessons;
@@ -30,11 +30,11 @@ mod witness;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hashbrown::HashMap;
 use khien_event::decode::{Decode, Decoded, Malformed};
-use khien_event::fields::{Field, Fields, Kind, ShapeId};
+use khien_event::fields::{Encoding, Field, Fields, Kind, ShapeId};
 use khien_event::names::{FieldId, Names};
 use khien_event::taxonomy::{KindId, LogSource, Taxonomy};
 
@@ -43,10 +43,11 @@ use crate::rule::{Expr, Rule};
 use eval::Evaluation;
 use keywords::AllTexts;
 use kind::{FieldNumbers, KindPlan, RuleField};
-use lessons::{Grams, common_in_rules};
+use lessons::{Frequencies, GramCounts, Lessons, common_in_rules};
 use regex::Regexes;
 use route::{Route, RouteKey, Search};
 use values::Source;
+use witness::FirstSigns;
 
 /// Rules made ready for every thread. See the module text.
 pub struct Detector {
@@ -58,7 +59,7 @@ pub struct Detector {
     /// The fields of rules as they name them, by number.
     fields: Vec<Box<str>>,
     /// What rules look for.
-    common: Grams,
+    common: GramCounts,
     regexes: Regexes,
     /// What the kinds of event seen so far decide.
     kinds: Mutex<HashMap<(KindId, ShapeId), Arc<KindPlan>>>,
@@ -75,6 +76,8 @@ struct Body {
     source: u32,
     /// The field of each item, in order of appearance.
     items: Box<[RuleField]>,
+    /// Its signs as long as nothing is known of the events, for either encoding; see [`Detector::first_signs`].
+    signs: [OnceLock<Option<FirstSigns>>; 2],
 }
 
 impl Detector {
@@ -118,6 +121,17 @@ impl Detector {
     /// The rule whose log source and condition stand for those of a body.
     fn rule_of(&self, body: usize) -> &Rule {
         &self.rules[self.bodies[body].rules[0] as usize]
+    }
+
+    /// The signs of a body whatever the kind of event, as long as nothing is known of the events; `None` when it may
+    /// hold without any.
+    fn first_signs(&self, body: usize, encoding: Encoding) -> Option<&FirstSigns> {
+        let Body { signs, items, .. } = &self.bodies[body];
+        let find = || {
+            let (lessons, common) = (Lessons::default(), &self.common);
+            FirstSigns::new(encoding, Frequencies { lessons: &lessons, common }, &self.rule_of(body).condition, items)
+        };
+        signs[encoding as usize].get_or_init(find).as_ref()
     }
 
     /// What the kind of an event decides.
@@ -190,7 +204,7 @@ fn bodies(rules: &[Rule], sources: &mut Vec<LogSource>, numbers: &mut FieldNumbe
                 sources.push(rule.logsource.clone());
                 sources.len() as u32 - 1
             });
-            list.push(Body { rules: Vec::new(), source, items: numbers.of(&rule.condition) });
+            list.push(Body { rules: Vec::new(), source, items: numbers.of(&rule.condition), signs: <_>::default() });
             list.len() - 1
         });
         list[at].rules.push(i as u32);
@@ -340,18 +354,21 @@ impl Worker {
         }
     }
 
-    /// Evaluates the candidates and reports those that hold; returns how many do not.
-    fn evaluate(&mut self, index: usize, raw: &[u8], position: u64, found: &mut Found<'_>) -> usize {
+    /// Evaluates the candidates and reports those that hold; returns how many others better signs might have spared.
+    fn evaluate(&mut self, index: usize, raw: &[u8], position: u64, found: &mut Found<'_>) -> u64 {
         let Self { detector, routes, fields, search: Search { values, candidates, .. }, texts, report, counts, .. } =
             self;
         let route = &routes[index];
         let source = Source { raw, fields };
         let mut everything = texts.of(source);
         let mut evaluation = Evaluation { source, values, everything: &mut everything };
-        let evaluated = candidates.len();
-        candidates.retain(|&body| evaluation.holds(route.condition(detector, body)));
-        let wasted = evaluated - candidates.len();
-        counts.evaluated += evaluated as u64;
+        counts.evaluated += candidates.len() as u64;
+        let mut wasted = 0;
+        candidates.retain(|&body| {
+            let holds = evaluation.holds(route.condition(detector, body));
+            wasted += u64::from(!holds && route.may_improve(body));
+            holds
+        });
         counts.held += candidates.len() as u64;
         if candidates.is_empty() {
             return wasted;

@@ -60,7 +60,7 @@ pub(super) struct Group {
 }
 
 /// Questions after which building one search for all substrings pays.
-const WORTH_BUILDING: u32 = 16;
+const WORTH_BUILDING: u32 = 4;
 
 impl Group {
     /// Whether a folded text is or contains one of the literals.
@@ -292,7 +292,9 @@ fn lower_test(test: &Test, context: Context<'_>) -> Check {
         Test::Bool(value) => Check::Bool(*value),
         Test::Null => Check::Null,
         Test::Exists(wanted) => Check::Exists(*wanted),
-        Test::FieldRef(field, op, case) => Check::FieldRef { fields: context.detector.held_as(context.kind, field), op: *op, case: *case },
+        Test::FieldRef(field, op, case) => {
+            Check::FieldRef { fields: context.detector.held_as(context.kind, field), op: *op, case: *case }
+        }
         Test::TimePart(part, number) => Check::TimePart(*part, *number),
     }
 }

@@ -1,15 +1,17 @@
 //! Regular expressions, compiled when a value first needs them and shared by all workers.
 //!
 //! Most values are ASCII, and compiling what `\w` or `.` mean beyond it is the dearest part of a pattern. So each pattern
-//! has two programs: one over its ASCII part for ASCII values, where it says exactly the same, and the full one for
-//! others.
+//! is compiled from its ASCII part for ASCII values, where that says exactly the same, and in full for others.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hashbrown::HashMap;
-use memchr::memmem;
-use regex_automata::meta::{Config, Regex};
-use regex_automata::nfa::thompson::WhichCaptures;
+use memchr::memmem::Finder;
+use regex_automata::hybrid::dfa::{Cache, Config, DFA};
+use regex_automata::nfa::thompson::{self, WhichCaptures};
+use regex_automata::util::pool::Pool;
+use regex_automata::util::prefilter::Prefilter;
+use regex_automata::{Input, MatchKind, meta};
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look, Repetition};
 
 use crate::rule::RegexPattern;
@@ -25,49 +27,140 @@ impl Regexes {
     /// The program of `pattern`.
     pub(super) fn get(&self, pattern: &RegexPattern) -> Arc<LazyRegex> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        list.entry(pattern.clone()).or_insert_with_key(|pattern| Arc::new(LazyRegex::new(pattern.clone()))).clone()
+        list.entry(pattern.clone()).or_insert_with_key(|pattern| Arc::new(LazyRegex::new(pattern))).clone()
     }
 }
 
 /// See the module text.
 pub(super) struct LazyRegex {
-    pattern: RegexPattern,
-    ascii: OnceLock<Option<Regex>>,
-    full: OnceLock<Option<Regex>>,
+    text: String,
+    /// See [`RegexPattern::required`].
+    required: Vec<AnyOf>,
+    /// Every text that matches is at least so long, in bytes.
+    least: usize,
+    run: OnceLock<Option<Run>>,
+    ascii: OnceLock<Option<AsciiProgram>>,
+    full: OnceLock<Option<meta::Regex>>,
+}
+
+/// Literals of which one is enough.
+struct AnyOf {
+    ascii: Vec<Finder<'static>>,
+    /// Those with characters that no ASCII text has.
+    beyond: Vec<Finder<'static>>,
+}
+
+impl AnyOf {
+    fn new(literals: &[String]) -> Self {
+        let (ascii, beyond): (Vec<&String>, Vec<&String>) = literals.iter().partition(|literal| literal.is_ascii());
+        let finders = |list: Vec<&String>| list.into_iter().map(|l| Finder::new(l).into_owned()).collect();
+        Self { ascii: finders(ascii), beyond: finders(beyond) }
+    }
+
+    fn is_in(&self, folded: &[u8], is_ascii: bool) -> bool {
+        let any = |list: &[Finder<'_>]| list.iter().any(|literal| literal.find(folded).is_some());
+        any(&self.ascii) || (!is_ascii && any(&self.beyond))
+    }
 }
 
 impl LazyRegex {
-    fn new(pattern: RegexPattern) -> Self {
-        Self { pattern, ascii: OnceLock::new(), full: OnceLock::new() }
+    fn new(pattern: &RegexPattern) -> Self {
+        let required = pattern.required.iter().map(|list| AnyOf::new(list)).collect();
+        Self {
+            text: pattern.text.clone(),
+            required,
+            least: pattern.least,
+            run: OnceLock::new(),
+            ascii: OnceLock::new(),
+            full: OnceLock::new(),
+        }
     }
 
-    /// Whether the expression matches `plain`, whose folded form is `folded`. Texts without a required literal are
-    /// dismissed before the expression is ever compiled.
+    /// Whether the expression matches `plain`, whose folded form is `folded`. Texts that are too short or without a
+    /// required literal are dismissed before the expression is ever compiled.
     pub(super) fn holds(&self, plain: &[u8], folded: &[u8]) -> bool {
-        let required = &self.pattern.required;
-        if !required.is_empty() && !required.iter().any(|literal| memmem::find(folded, literal.as_bytes()).is_some()) {
+        if plain.len() < self.least {
             return false;
         }
-        // Only a pattern that the rule loader should have refused does not compile.
-        let regex = if plain.is_ascii() {
-            self.ascii.get_or_init(|| compile(&ascii_part(&parse(&self.pattern.text).ok()?)))
-        } else if std::str::from_utf8(plain).is_ok() {
-            self.full.get_or_init(|| compile(&parse(&self.pattern.text).ok()?))
-        } else {
+        let is_ascii = plain.is_ascii();
+        if !self.required.iter().all(|list| list.is_in(folded, is_ascii)) {
             return false;
-        };
-        regex.as_ref().is_some_and(|regex| regex.is_match(plain))
+        }
+        if let Some(run) = self.run.get_or_init(|| Run::new(&parse(&self.text).ok()?)) {
+            return std::str::from_utf8(plain).is_ok_and(|text| run.is_in(text));
+        }
+        if is_ascii
+            && let Some(program) = self.ascii.get_or_init(|| AsciiProgram::new(&ascii_part(&parse(&self.text).ok()?)))
+            && let Some(found) = program.is_match(plain)
+        {
+            return found;
+        }
+        // Only a pattern that the rule loader should have refused does not compile.
+        let full = self.full.get_or_init(|| compile(&parse(&self.text).ok()?));
+        full.as_ref().is_some_and(|regex| std::str::from_utf8(plain).is_ok() && regex.is_match(plain))
     }
 }
 
-fn compile(hir: &Hir) -> Option<Regex> {
-    // Only "does it match" is asked, a few times for most patterns: nothing is prepared that pays later.
-    let config = Config::new()
+fn compile(hir: &Hir) -> Option<meta::Regex> {
+    let config = meta::Config::new()
         .nfa_size_limit(Some(REGEX_BYTES))
         .which_captures(WhichCaptures::None)
         .onepass(false)
         .dfa(false);
-    Regex::builder().configure(config).build_from_hir(hir).ok()
+    meta::Regex::builder().configure(config).build_from_hir(hir).ok()
+}
+
+/// So many characters of a class in a row (`.{1000,}`, a way to ask for long values). An automaton would count from
+/// every character on at once.
+struct Run {
+    class: ClassUnicode,
+    least: u32,
+}
+
+impl Run {
+    /// The run that is all an expression asks for.
+    fn new(hir: &Hir) -> Option<Self> {
+        let HirKind::Repetition(Repetition { min, sub, .. }) = hir.kind() else { return None };
+        let HirKind::Class(Class::Unicode(class)) = sub.kind() else { return None };
+        Some(Self { class: class.clone(), least: *min })
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        let mut length = 0;
+        self.least == 0
+            || text.chars().any(|c| {
+                let range = self.class.ranges().partition_point(|range| range.end() < c);
+                let belongs = self.class.ranges().get(range).is_some_and(|range| range.start() <= c);
+                length = if belongs { length + 1 } else { 0 };
+                length >= self.least
+            })
+    }
+}
+
+/// An automaton whose states are made when a text first leads to them. Of all that crate `regex` prepares for an
+/// expression this is the least that answers "does it match", which matters where an expression sees few texts.
+struct AsciiProgram {
+    dfa: Arc<DFA>,
+    caches: Pool<Cache, Box<dyn Fn() -> Cache + Send + Sync>>,
+}
+
+impl AsciiProgram {
+    fn new(hir: &Hir) -> Option<Self> {
+        let config =
+            thompson::Config::new().utf8(false).nfa_size_limit(Some(REGEX_BYTES)).which_captures(WhichCaptures::None);
+        let nfa = thompson::Compiler::new().configure(config).build_from_hir(hir).ok()?;
+        let prefilter = Prefilter::from_hir_prefix(MatchKind::LeftmostFirst, hir);
+        let config = Config::new().prefilter(prefilter).skip_cache_capacity_check(true);
+        let dfa = Arc::new(DFA::builder().configure(config).build_from_nfa(nfa).ok()?);
+        let own = dfa.clone();
+        Some(Self { dfa, caches: Pool::new(Box::new(move || own.create_cache())) })
+    }
+
+    /// Whether it matches; `None` when the automaton gives up.
+    fn is_match(&self, text: &[u8]) -> Option<bool> {
+        let found = self.dfa.try_search_fwd(&mut self.caches.get(), &Input::new(text).earliest(true));
+        found.ok().map(|half| half.is_some())
+    }
 }
 
 /// What `hir` says of ASCII texts: every class without its other characters.
@@ -110,9 +203,26 @@ mod tests {
 
     use super::*;
 
-    const PATTERNS: [&str; 16] = [
-        r"(?i)k\w+s", r"\bfoo\b", r"\Bo\B", r"^\S+\s\S+$", r"[^a-z]{2,5}", r"(?s)a.c", r"a.c", r"\d+(\.\d+)*",
-        r"(?i)[^\x00-\x7F]", r"é|e", r"(?m)^x$", r"\W\w", r"(a|b)*c", r"\p{Lu}\p{Ll}+", r"[[:punct:]]", r"(?i)ſ",
+    const PATTERNS: [&str; 19] = [
+        r".{3,}",
+        r"[a-cé]{2,4}",
+        r"(?i)\w+",
+        r"(?i)k\w+s",
+        r"\bfoo\b",
+        r"\Bo\B",
+        r"^\S+\s\S+$",
+        r"[^a-z]{2,5}",
+        r"(?s)a.c",
+        r"a.c",
+        r"\d+(\.\d+)*",
+        r"(?i)[^\x00-\x7F]",
+        r"é|e",
+        r"(?m)^x$",
+        r"\W\w",
+        r"(a|b)*c",
+        r"\p{Lu}\p{Ll}+",
+        r"[[:punct:]]",
+        r"(?i)ſ",
     ];
 
     proptest! {
@@ -122,9 +232,10 @@ mod tests {
         ) {
             for pattern in PATTERNS {
                 let expected = crate::rule::pcre::build(pattern).unwrap().is_match(&text);
-                let regex = LazyRegex::new(RegexPattern { text: pattern.into(), required: Vec::new() });
+                let regex = LazyRegex::new(&pattern.into());
                 let folded = crate::text::fold(&text);
-                prop_assert_eq!(regex.holds(text.as_bytes(), folded.as_bytes()), expected, "{} on {:?}", pattern, text);
+                let found = regex.holds(text.as_bytes(), folded.as_bytes());
+                prop_assert_eq!(found, expected, "{} on {:?}", pattern, text);
             }
         }
     }

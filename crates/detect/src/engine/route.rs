@@ -5,18 +5,17 @@ use std::sync::Arc;
 
 use khien_event::fields::{Encoding, Field, Kind, ShapeId};
 use khien_event::json::unescape_into;
-use khien_event::names::FieldId;
 use khien_event::taxonomy::KindId;
 use memchr::memmem;
 
 use super::Detector;
-use super::cache::{Record, ValueCache};
 use super::filter::{Entry, Filter};
-use super::kind::{KindPlan, Place, PlannedBody};
+use super::kind::{KindPlan, Place as ItemPlace, PlannedBody};
 use super::lessons::{Frequencies, LEARNED, Lessons};
 use super::plan::{Context, Node, lower};
 use super::values::{Source, Values};
-use super::witness::{Outlook, Sign, Signs, integer_digits};
+use super::witness::{Outlook, Place, Signs, integer_digits};
+use crate::cache::{Record, ValueCache};
 use crate::text::number;
 
 /// What decides which rules can hold: the kind, how text is written, and the outcomes of all items that look only at
@@ -34,6 +33,8 @@ struct RouteBody {
     planned: PlannedBody,
     /// Lowered when an event first shows one of its signs; most never do.
     condition: OnceCell<Node>,
+    /// It is looked for by signs in values, so that others may be rarer.
+    may_improve: bool,
 }
 
 /// See the module text.
@@ -72,7 +73,7 @@ pub(super) struct Search {
     pub(super) candidates: Vec<u32>,
     found: Vec<u32>,
     spelling: Vec<u8>,
-    cache: ValueCache,
+    cache: ValueCache<u32>,
     /// Numbers given to routes, so that no two filters share remembered values.
     owners: u64,
 }
@@ -99,7 +100,7 @@ impl Route {
             !planned.is_decidable() || plan.items(detector, *planned, outcomes).decide(condition) != Some(false)
         };
         let bodies: Vec<RouteBody> = (plan.bodies.iter().copied().filter(may_hold))
-            .map(|planned| RouteBody { planned, condition: OnceCell::new() })
+            .map(|planned| RouteBody { planned, condition: OnceCell::new(), may_improve: true })
             .collect();
         let mut route = Self {
             plan: plan.clone(),
@@ -138,7 +139,7 @@ impl Route {
     }
 
     /// The items of a candidate that hold for every event of this route.
-    pub(super) fn known<'a>(&'a self, detector: &'a Detector, candidate: u32) -> Vec<Place<'a>> {
+    pub(super) fn known<'a>(&'a self, detector: &'a Detector, candidate: u32) -> Vec<ItemPlace<'a>> {
         let planned = self.bodies[candidate as usize].planned;
         let mut known = Vec::new();
         if planned.is_decidable() {
@@ -157,7 +158,8 @@ impl Route {
     pub(super) fn candidates(&mut self, source: Source<'_>, search: &mut Search) {
         self.events += 1;
         search.found.clear();
-        let learning = Lessons::wants(self.events);
+        // There is something to learn where candidates do not hold; most kinds of event come too seldom for that.
+        let learning = self.wasted * 4 > self.price() && Lessons::wants(self.events);
         for field in source.fields.list() {
             if let Some(name) = field.name.index() {
                 let filter = self.filter_of[name];
@@ -203,7 +205,7 @@ impl Route {
         };
         let owner = self.owner + index as u64;
         let find = |value: &[u8], out: &mut Vec<u32>| filter.probe(value, &mut |bodies| out.extend_from_slice(bodies));
-        search.cache.bodies(owner, value, &mut self.records[index], find, &mut search.found);
+        search.cache.found(owner, value, &mut self.records[index], find, &mut search.found);
         // A number in a rule is looked for by its usual digits; text that looks like it keeps its own spelling too.
         if let Some(digits) = odd_integer(value) {
             filter.probe(digits.as_bytes(), &mut |bodies| search.found.extend_from_slice(bodies));
@@ -226,16 +228,26 @@ impl Route {
         }
     }
 
+    /// Whether a candidate might have been spared by better signs.
+    pub(super) fn may_improve(&self, candidate: u32) -> bool {
+        self.bodies[candidate as usize].may_improve
+    }
+
     /// Counts candidates that did not hold. Chooses the signs again when they have cost more than that.
-    pub(super) fn learn_from(&mut self, wasted: usize, detector: &Detector, search: &mut Search) {
-        self.wasted += wasted as u64;
-        let price = (self.bodies.len() as u64 * CHOICE_PRICE) << (2 * self.choices).min(32);
-        if self.wasted > price && self.events >= FIRST_EVENTS && self.choices < CHOICES {
+    pub(super) fn learn_from(&mut self, wasted: u64, detector: &Detector, search: &mut Search) {
+        self.wasted += wasted;
+        if self.wasted > self.price() && self.choices < CHOICES {
             self.choose_signs(detector, search);
+            if self.events > LEARNED {
+                // Nothing is learned any more.
+                (self.lessons, self.choices) = (Lessons::default(), CHOICES);
+            }
         }
-        if self.events > LEARNED {
-            self.lessons = Lessons::default();
-        }
+    }
+
+    /// Candidates that did not hold whose evaluation costs more than choosing signs again, twice as many every time.
+    fn price(&self) -> u64 {
+        (self.bodies.len() as u64 * CHOICE_PRICE) << self.choices.min(32)
     }
 
     /// Chooses the signs by what is known so far.
@@ -244,52 +256,66 @@ impl Route {
         self.wasted = 0;
         let frequencies = Frequencies { lessons: &self.lessons, common: &detector.common };
         let mut signs = Signs::new(self.encoding, frequencies);
-        let mut owners: Vec<u32> = Vec::new();
-        let mut always = Vec::new();
+        let (mut owners, mut first, mut always) = (Vec::new(), Vec::new(), Vec::<u32>::new());
         for (index, body) in self.bodies.iter().enumerate() {
+            let index = index as u32;
+            if self.choices == 1 && !body.planned.is_decidable() {
+                match detector.first_signs(body.planned.body as usize, self.encoding) {
+                    Some(chosen) => first.push((index, chosen)),
+                    None => always.push(index),
+                }
+                continue;
+            }
             let condition = &detector.rule_of(body.planned.body as usize).condition;
             let mut items = self.plan.items(detector, body.planned, self.outcomes.as_deref());
             match signs.add(condition, &mut items) {
-                Outlook::Never | Outlook::Signs(_) => owners.resize(signs.list.len(), index as u32),
-                Outlook::Always | Outlook::Open => always.push(index as u32),
+                Outlook::Never | Outlook::Signs(_) => owners.resize(signs.list.len(), index),
+                Outlook::Always | Outlook::Open | Outlook::Dear => always.push(index),
             }
         }
-        let entry = |(sign, &body): (&Sign, &u32)| {
-            (sign.field, Entry { place: sign.place, bytes: signs.bytes(sign), body })
-        };
-        let mut entries: Vec<(FieldId, Entry<'_>)> = signs.list.iter().zip(&owners).map(entry).collect();
-        entries.sort_unstable();
-        entries.dedup();
-        let mut filters = Vec::new();
-        let mut everywhere = Filter::default();
+        let learned = owners.iter().zip(&signs.list);
+        let learned = learned.map(|(&body, sign)| Entry { sign: *sign, bytes: signs.bytes(sign), body });
+        let unlearned = first.iter().flat_map(|&(body, chosen)| {
+            chosen.list.iter().map(move |sign| Entry { sign: *sign, bytes: chosen.bytes(sign), body })
+        });
+        let (mut by_field, mut anywhere) = (Vec::<Vec<Entry<'_>>>::new(), Vec::new());
+        let mut improves: Vec<bool> = vec![true; self.bodies.len()];
+        for &body in &always {
+            improves[body as usize] = false;
+        }
         self.filter_of.fill(NO_FILTER);
-        for entries in entries.chunk_by(|a, b| a.0 == b.0) {
-            let field = entries[0].0;
-            let entries: Vec<Entry<'_>> = entries.iter().map(|(_, entry)| *entry).collect();
-            let filter = Filter::new(&entries, &frequencies.commonness(field));
-            match field.index() {
-                Some(name) => {
-                    self.filter_of[name] = filters.len() as u32;
-                    filters.push(filter);
+        for entry in learned.chain(unlearned) {
+            improves[entry.body as usize] &= entry.sign.place != Place::Present;
+            for field in self.plan.fields(entry.sign.field) {
+                let Some(name) = field.index() else {
+                    anywhere.push(entry);
+                    continue;
+                };
+                let filter = &mut self.filter_of[name];
+                if *filter == NO_FILTER {
+                    *filter = by_field.len() as u32;
+                    by_field.push(Vec::new());
                 }
-                None => everywhere = filter,
+                by_field[*filter as usize].push(entry);
             }
         }
+        let filters: Vec<Filter> = by_field.iter().map(|entries| Filter::new(entries)).collect();
+        let everywhere = Filter::new(&anywhere);
         self.owner = search.owners;
         search.owners += filters.len() as u64;
         self.records = vec![Record::default(); filters.len()];
         (self.filters, self.everywhere, self.always) = (filters, everywhere, always);
+        for (body, improves) in self.bodies.iter_mut().zip(improves) {
+            body.may_improve = improves;
+        }
     }
 }
 
 /// How many failed evaluations cost as much as choosing the signs of one body.
-const CHOICE_PRICE: u64 = 4;
-
-/// Events before which nothing was learned that could improve the choice.
-const FIRST_EVENTS: u64 = 48;
+const CHOICE_PRICE: u64 = 2;
 
 /// Most times that the signs of a route are chosen.
-const CHOICES: u32 = 7;
+const CHOICES: u32 = 9;
 
 /// Whether a value may hold a character beyond ASCII.
 fn may_be_beyond_ascii(field: &Field, source: Source<'_>) -> bool {

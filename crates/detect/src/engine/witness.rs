@@ -7,19 +7,30 @@
 use khien_event::fields::Encoding;
 use khien_event::names::FieldId;
 
-use super::kind::{Items, Place as ItemPlace};
+use super::filter::whole_key;
+use super::kind::{Items, Place as ItemPlace, RuleField};
 use super::lessons::Frequencies;
 use crate::rule::{Compare, Expr, Item, Link, Part, Test};
 
 /// Something that shows in the raw bytes of a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sign {
-    /// Where: a field, or [`FieldId::OTHER`] for anywhere in the record.
-    pub(super) field: FieldId,
+    /// Where: a field as rules name it, or [`super::kind::KEYWORDS`] for anywhere in the record.
+    pub(super) field: RuleField,
     /// How its bytes stand in the value.
     pub(super) place: Place,
     start: u32,
     len: u32,
+    /// Where in its bytes the rarest four begin.
+    pub(super) rarest: u32,
+    /// Of its bytes; see [`whole_key`].
+    pub(super) hash: u64,
+}
+
+impl Sign {
+    fn span(&self) -> std::ops::Range<usize> {
+        self.start as usize..(self.start + self.len) as usize
+    }
 }
 
 /// How a sign stands in a value.
@@ -66,6 +77,8 @@ pub(super) enum Outlook {
     Open,
     /// It holds only where one of these signs shows.
     Signs(Choice),
+    /// It holds only where some sign shows, but looking for them costs more than the budget.
+    Dear,
 }
 
 /// The signs of [`Signs::list`] from the first one on.
@@ -79,6 +92,8 @@ pub(super) struct Choice {
 pub(super) struct Signs<'a> {
     encoding: Encoding,
     frequencies: Frequencies<'a>,
+    /// What signs may cost to be of interest: what cheaper ones cost that are known already.
+    budget: f32,
     /// The chosen signs, with whatever the caller wants to know of them.
     pub(super) list: Vec<Sign>,
     /// Soft bytes (see [`soft`]) of signs as the encoding spells them.
@@ -98,12 +113,23 @@ struct Piece {
 impl<'a> Signs<'a> {
     /// For records whose values are written in `encoding`.
     pub(super) fn new(encoding: Encoding, frequencies: Frequencies<'a>) -> Self {
-        Self { encoding, frequencies, list: Vec::new(), bytes: Vec::new(), pieces: Vec::new() }
+        Self { encoding, frequencies, budget: f32::INFINITY, list: Vec::new(), bytes: Vec::new(), pieces: Vec::new() }
     }
 
     /// The bytes of a sign.
     pub(super) fn bytes(&self, sign: &Sign) -> &[u8] {
-        self.span(sign.start, sign.len)
+        &self.bytes[sign.span()]
+    }
+
+    /// What was chosen, without what was not.
+    fn into_first(mut self) -> FirstSigns {
+        let mut bytes = Vec::new();
+        for sign in &mut self.list {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(&self.bytes[sign.span()]);
+            sign.start = start;
+        }
+        FirstSigns { list: self.list.into(), bytes: bytes.into() }
     }
 
     fn span(&self, start: u32, len: u32) -> &[u8] {
@@ -117,16 +143,11 @@ impl<'a> Signs<'a> {
             Expr::And(list) => self.cheapest(list, &mut |signs, e| signs.add(e, items)),
             Expr::Or(list) => self.union(list, 1, &mut |signs, e| signs.add(e, items)),
             Expr::AtLeast(count, list) => self.union(list, *count, &mut |signs, e| signs.add(e, items)),
-            Expr::Not(inner) => {
-                let before = self.list.len();
-                let outlook = self.add(inner, items);
-                self.list.truncate(before);
-                match outlook {
-                    Outlook::Never => Outlook::Always,
-                    Outlook::Always => Outlook::Never,
-                    Outlook::Open | Outlook::Signs(_) => Outlook::Open,
-                }
-            }
+            Expr::Not(inner) => match items.decide(inner) {
+                Some(true) => Outlook::Never,
+                Some(false) => Outlook::Always,
+                None => Outlook::Open,
+            },
             Expr::Item(item) => self.item(item, items.next()),
         }
     }
@@ -136,29 +157,36 @@ impl<'a> Signs<'a> {
             (Some(true), _) => Outlook::Always,
             (Some(false), _) => Outlook::Never,
             (None, Link::All) => self.cheapest(&item.tests, &mut |signs, test| signs.test(test, &place)),
-            (None, Link::Any) => self.union(&item.tests, 1, &mut |signs, test| signs.test(test, &place)),
+            (None, Link::Any) => self.any_of(&item.tests, &place),
         }
     }
 
     /// The witness of a conjunction: the cheapest of its parts'.
     fn cheapest<T>(&mut self, parts: &[T], outlook: &mut dyn FnMut(&mut Self, &T) -> Outlook) -> Outlook {
-        let before = self.list.len();
+        let (before, budget) = (self.list.len(), self.budget);
         let mut best: Option<Choice> = None;
-        let (mut never, mut open) = (false, false);
+        let (mut never, mut open, mut dear) = (false, false, false);
         for part in parts {
             match outlook(self, part) {
                 Outlook::Never => never = true,
                 Outlook::Always => {}
                 Outlook::Open => open = true,
-                Outlook::Signs(choice) => best = Some(self.cheaper(best, choice)),
+                Outlook::Dear => dear = true,
+                Outlook::Signs(choice) => {
+                    let cheaper = self.cheaper(best, choice);
+                    self.budget = self.budget.min(cheaper.price);
+                    best = Some(cheaper);
+                }
             }
         }
+        self.budget = budget;
         match best {
             _ if never => {
                 self.list.truncate(before);
                 Outlook::Never
             }
             Some(choice) => Outlook::Signs(choice),
+            None if dear => Outlook::Dear,
             None if open => Outlook::Open,
             None => Outlook::Always,
         }
@@ -181,27 +209,57 @@ impl<'a> Signs<'a> {
 
     /// The witness of "at least `count` of these": that of every part.
     fn union<T>(&mut self, parts: &[T], count: u32, outlook: &mut dyn FnMut(&mut Self, &T) -> Outlook) -> Outlook {
+        let budget = self.budget;
         let mut choice = Choice { price: 0.0, first: self.list.len() };
-        let (mut sure, mut possible, mut open) = (0, 0, false);
+        let (mut sure, mut possible, mut open, mut dear) = (0, 0, false, false);
         for part in parts {
+            // Parts beyond the budget are gone through too, because their items must be.
+            self.budget = if open || dear { 0.0 } else { budget - choice.price };
             match outlook(self, part) {
                 Outlook::Never => {}
                 Outlook::Always => sure += 1,
                 Outlook::Open => (open, possible) = (true, possible + 1),
+                Outlook::Dear => (dear, possible) = (true, possible + 1),
                 Outlook::Signs(signs) => {
                     choice.price += signs.price;
                     possible += 1;
                 }
             }
+            dear |= choice.price > budget;
         }
+        self.budget = budget;
         let missing = count.saturating_sub(sure);
         let outlook = match () {
             () if missing == 0 => Outlook::Always,
             () if possible < missing => Outlook::Never,
             () if open => Outlook::Open,
+            () if dear => Outlook::Dear,
             () => return Outlook::Signs(choice),
         };
         self.list.truncate(choice.first);
+        outlook
+    }
+
+    /// The witness of "any of these tests".
+    fn any_of(&mut self, tests: &[Test], place: &ItemPlace<'_>) -> Outlook {
+        let mut choice = Choice { price: 0.0, first: self.list.len() };
+        let (budget, mut outlook) = (self.budget, Outlook::Never);
+        for test in tests {
+            self.budget = budget - choice.price;
+            match self.test(test, place) {
+                Outlook::Signs(signs) => {
+                    choice.price += signs.price;
+                    outlook = if choice.price > budget { Outlook::Dear } else { Outlook::Signs(choice) };
+                }
+                Outlook::Never => {}
+                other => outlook = other,
+            }
+            if !matches!(outlook, Outlook::Signs(_) | Outlook::Never) {
+                self.list.truncate(choice.first);
+                break;
+            }
+        }
+        self.budget = budget;
         outlook
     }
 
@@ -236,7 +294,7 @@ impl<'a> Signs<'a> {
                 });
                 self.pieces.clear();
                 literals.for_each(|literal| self.cut(literal));
-                self.longest_inside(place).unwrap_or_else(|| self.present(place))
+                self.rarest_inside(place).map_or_else(|| self.present(place), Outlook::Signs)
             }
         }
     }
@@ -253,12 +311,12 @@ impl<'a> Signs<'a> {
             Place::Inside | Place::BeyondAscii => &anywhere,
             Place::Whole | Place::Start | Place::End | Place::Present => return None,
         };
-        let mut choice = Choice { price: 0.0, first: self.list.len() };
-        for &field in fields {
-            choice.price += self.frequencies.price(field, kind, self.span(start, len));
-            self.list.push(Sign { field, place: kind, start, len });
-        }
-        Some(choice)
+        let bytes = self.span(start, len);
+        let (price, rarest) = self.frequencies.price(fields, kind, bytes);
+        let hash = whole_key(bytes);
+        let first = self.list.len();
+        self.list.push(Sign { field: place.field, place: kind, start, len, rarest, hash });
+        Some(Choice { price, first })
     }
 
     fn literal(&mut self, place: &ItemPlace<'_>, kind: Place, literal: &str) -> Outlook {
@@ -272,21 +330,28 @@ impl<'a> Signs<'a> {
             Place::End => self.pieces.last().filter(|p| p.at_end).filter(long),
             Place::Inside | Place::BeyondAscii | Place::Present => None,
         };
-        if let Some(piece) = anchored.copied().filter(|_| !place.is_keywords())
-            && let Some(choice) = self.signs(place, kind, (piece.start, piece.len))
-        {
-            return Outlook::Signs(choice);
+        let anchored = anchored.copied().filter(|_| !place.is_keywords());
+        let best = match anchored {
+            Some(piece) => self.signs(place, kind, (piece.start, piece.len)),
+            None => self.rarest_inside(place),
+        };
+        self.or_beyond_ascii(best, place, literal).map_or_else(|| self.present(place), Outlook::Signs)
+    }
+
+    /// The cheaper of `best` and that the value has something beyond ASCII, when `literal` has: ASCII is never equal to
+    /// anything beyond it, whatever the case.
+    fn or_beyond_ascii(&mut self, best: Option<Choice>, place: &ItemPlace<'_>, literal: &str) -> Option<Choice> {
+        if literal.is_ascii() {
+            return best;
         }
-        if let Some(outlook) = self.longest_inside(place) {
-            return outlook;
+        match self.signs(place, Place::BeyondAscii, (0, 0)) {
+            Some(beyond) => Some(self.cheaper(best, beyond)),
+            None => best,
         }
-        // ASCII is never equal to anything beyond it, whatever the case.
-        let beyond = if literal.is_ascii() { None } else { self.signs(place, Place::BeyondAscii, (0, 0)) };
-        beyond.map_or_else(|| self.present(place), Outlook::Signs)
     }
 
     /// The rarest piece, anywhere in the value; `None` when all are too short.
-    fn longest_inside(&mut self, place: &ItemPlace<'_>) -> Option<Outlook> {
+    fn rarest_inside(&mut self, place: &ItemPlace<'_>) -> Option<Choice> {
         let mut best = None;
         for at in 0..self.pieces.len() {
             let piece = self.pieces[at];
@@ -296,18 +361,21 @@ impl<'a> Signs<'a> {
                 best = Some(self.cheaper(best, choice));
             }
         }
-        best.map(Outlook::Signs)
+        best
     }
 
-    /// A regular expression holds only if one of its required literals stands in the text.
-    fn regex(&mut self, place: &ItemPlace<'_>, required: &[String]) -> Outlook {
-        let outlook = self.union(required, 1, &mut |signs, literal| {
-            signs.pieces.clear();
-            signs.cut(literal);
-            signs.longest_inside(place).unwrap_or(Outlook::Open)
+    /// A regular expression holds only if one literal of each required list stands in the text.
+    fn regex(&mut self, place: &ItemPlace<'_>, required: &[Vec<String>]) -> Outlook {
+        let outlook = self.cheapest(required, &mut |signs, list| {
+            signs.union(list, 1, &mut |signs, literal| {
+                signs.pieces.clear();
+                signs.cut(literal);
+                let inside = signs.rarest_inside(place);
+                signs.or_beyond_ascii(inside, place, literal).map_or(Outlook::Open, Outlook::Signs)
+            })
         });
         match outlook {
-            Outlook::Signs(choice) => Outlook::Signs(choice),
+            Outlook::Signs(_) | Outlook::Dear => outlook,
             Outlook::Never | Outlook::Always | Outlook::Open => self.present(place),
         }
     }
@@ -355,6 +423,35 @@ impl<'a> Signs<'a> {
     }
 }
 
+/// The signs of one condition.
+pub(super) struct FirstSigns {
+    pub(super) list: Box<[Sign]>,
+    bytes: Box<[u8]>,
+}
+
+impl FirstSigns {
+    /// The cheapest witness of `condition`, whose items are on the fields of these numbers; `None` when it may hold
+    /// without any sign.
+    pub(super) fn new(
+        encoding: Encoding,
+        frequencies: Frequencies<'_>,
+        condition: &Expr,
+        numbers: &[RuleField],
+    ) -> Option<Self> {
+        let mut signs = Signs::new(encoding, frequencies);
+        match signs.add(condition, &mut Items::anywhere(numbers)) {
+            Outlook::Never | Outlook::Signs(_) => Some(signs.into_first()),
+            // Without a budget nothing is dear.
+            Outlook::Always | Outlook::Open | Outlook::Dear => None,
+        }
+    }
+
+    /// The bytes of a sign.
+    pub(super) fn bytes(&self, sign: &Sign) -> &[u8] {
+        &self.bytes[sign.span()]
+    }
+}
+
 /// The one spelling of an integer, `None` for other numbers.
 pub(super) fn integer_digits(number: f64) -> Option<String> {
     (number.fract() == 0.0 && number.abs() < 9.0e15).then(|| format!("{}", number as i64))
@@ -362,12 +459,12 @@ pub(super) fn integer_digits(number: f64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lessons::{Grams, Lessons};
+    use super::super::lessons::{GramCounts, Lessons};
     use super::*;
 
     #[test]
     fn a_literal_is_cut_where_its_spelling_is_open() {
-        let (lessons, common) = (Lessons::default(), Grams::default());
+        let (lessons, common) = (Lessons::default(), GramCounts::default());
         let cut = |text: &str| {
             let mut signs = Signs::new(Encoding::Json, Frequencies { lessons: &lessons, common: &common });
             signs.cut(text);

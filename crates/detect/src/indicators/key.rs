@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+/// Fewest digits of a hash.
+pub(super) const SHORTEST_HASH: usize = 32;
 /// Longest URL, in bytes.
 pub(super) const MAX_URL: usize = 4096;
 /// Longest domain name (RFC 1035) and, with the local part, e-mail address (RFC 5321).

@@ -22,6 +22,7 @@
 
 mod key;
 mod read;
+mod search;
 mod set;
 mod stix;
 #[cfg(test)]
@@ -29,4 +30,5 @@ mod tests;
 
 pub use key::Kind;
 pub use read::{Problem, Report};
+pub use search::IndicatorSearch;
 pub use set::{Indicator, IndicatorId, IndicatorSet};

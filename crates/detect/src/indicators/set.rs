@@ -252,6 +252,33 @@ impl IndicatorSet {
         self.filter = filter;
     }
 
+    /// Whether a value may hold an indicator, by its first telling bytes; for nearly all values the answer is no. `raw` is
+    /// the value as it is written, also with the escapes of JSON.
+    pub fn may_match(raw: &[u8]) -> bool {
+        let shape = Shape::of(raw);
+        let rest = &raw[shape.name..];
+        // An escape that may stand for one of the telling characters.
+        let escaped = |rest: &[u8]| rest.starts_with(br"\/") || rest.starts_with(br"\u");
+        let telling = match rest.first() {
+            None => shape.dots > 0 || (shape.hex && raw.len() >= key::SHORTEST_HASH),
+            Some(b'\\') => escaped(rest),
+            Some(b':') => {
+                let next = &rest[1..];
+                shape.dots > 0
+                    || next.first() == Some(&b'/')
+                    || escaped(next)
+                    || shape.may_be_v6(raw)
+                    || &raw[..shape.name] == b"type"
+            }
+            Some(b'/' | b'?' | b'#') => shape.dots > 0,
+            Some(b',' | b';') => shape.dots > 0 || shape.hex,
+            Some(b'[' | b'=') => true,
+            Some(b'%' | b'+' | b'@' | b'!' | b'&' | b'\'') => memchr::memchr2(b'@', b'\\', rest).is_some(),
+            Some(_) => false,
+        };
+        telling || matches!(raw.last(), Some(b'>')) || raw.ends_with(br"\u003e") || raw.ends_with(br"\u003E")
+    }
+
     /// Adds to `found` every indicator that the field value `value` (UTF-8, nothing escaped) fulfils, each once.
     pub fn matches(&self, value: &[u8], found: &mut Vec<IndicatorId>) {
         if self.entries.is_empty() || value.len() < 3 || value.len() > MAX_VALUE {

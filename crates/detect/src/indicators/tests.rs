@@ -265,7 +265,67 @@ impl std::io::Read for Lines {
     }
 }
 
+/// Values that fulfil some indicator of [`all_kinds`], and some that nearly do.
+const VALUES: [&str; 20] = [
+    "192.0.2.1",
+    "192.0.2.1:443",
+    "[2001:db8::7]:443",
+    "::ffff:192.0.2.1",
+    "2001:db8::7",
+    "a.bad.example.net",
+    "BAD.example.NET.",
+    "http://bad.example.net/x",
+    "https://evil.example.com/a?b=c",
+    "evil.example.com/a",
+    "http://192.0.2.1:80/",
+    "mallory@example.com",
+    "Mal <mallory@example.com>",
+    "mal+x@bad.example.net",
+    "SHA1=da39a3ee5e6b4b0d3255bfef95601890afd80709,MD5=D41D8CD98F00B204E9800998ECF8427E",
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "type:  5 bad.example.net;::ffff:192.0.2.1;",
+    "192.0.2.1;192.0.2.2",
+    "bad.example.net,other.example.net",
+    "bad.example.net#x",
+];
+
+fn all_kinds() -> IndicatorSet {
+    set(&format!(
+        "192.0.2.1\n2001:db8::/32\nbad.example.net\nhttps://evil.example.com/a\n{EMPTY_MD5}\n{EMPTY_SHA1}\n\
+         mallory@example.com\n"
+    ))
+    .0
+}
+
 proptest::proptest! {
+    #[test]
+    fn what_matches_may_match(
+        at in 0..VALUES.len(),
+        changes in proptest::collection::vec((0..80_usize, "[a-f0-9.:/@=,;<>\\[\\]% ?#\\\\\"A-Z]"), 0..3),
+        slash: bool,
+        wide in 0..80_usize,
+    ) {
+        let mut value: Vec<char> = VALUES[at].chars().collect();
+        for (place, c) in changes {
+            let place = place % value.len();
+            value[place] = c.chars().next().unwrap();
+        }
+        let plain: String = value.iter().collect();
+        let found = hits(&all_kinds(), &plain);
+        let json = serde_json::to_string(&plain).unwrap();
+        let mut json = json.strip_prefix('"').and_then(|j| j.strip_suffix('"')).unwrap().to_owned();
+        if slash {
+            json = json.replace('/', "\\/");
+        }
+        let wide = value[wide % value.len()];
+        let odd = plain.replacen(wide, &format!("\\u{:04x}", wide as u32), 1);
+        if !found.is_empty() {
+            proptest::prop_assert!(IndicatorSet::may_match(plain.as_bytes()), "{}", plain);
+            proptest::prop_assert!(IndicatorSet::may_match(json.as_bytes()), "{}", json);
+            proptest::prop_assert!(plain.contains(['\\', '"']) || IndicatorSet::may_match(odd.as_bytes()), "{}", odd);
+        }
+    }
+
     #[test]
     fn never_panics(list in "(?s).{0,200}", value in "[a-f0-9.:/@=,;<>\\[\\]% ?#A-Z]{0,60}", bytes: Vec<u8>) {
         let mut set = IndicatorSet::new();

@@ -1,93 +1,130 @@
 //! What must stand in a text for a regular expression to match it.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
 
-/// Shortest literal that is worth looking for.
-const SHORTEST: usize = 1;
+/// Literals, folded ([`crate::text::fold`]), of which one stands in every folded text that matches.
+pub(super) type AnyOf = Vec<String>;
+
 /// Most alternatives that are worth looking for.
 const MOST: usize = 32;
+/// Most characters of a class that is spelled out.
+const CLASS: usize = 8;
+/// Most lists for one expression.
+const LISTS: usize = 6;
 
-/// Literals, folded ([`crate::text::fold`]), of which one stands in every folded match of `hir`; `None` when none help.
-pub(super) fn required(hir: &Hir) -> Option<Vec<String>> {
-    match hir.kind() {
-        HirKind::Literal(literal) => long_enough(vec![folded(&literal.0)?]),
-        HirKind::Capture(capture) => required(&capture.sub),
-        HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
-        HirKind::Alternation(list) => {
-            let all: Option<Vec<_>> = list.iter().map(required).collect();
-            all.map(|l| l.concat()).filter(|l| l.len() <= MOST)
-        }
-        HirKind::Concat(list) => best(concat_runs(list).into_iter().chain(list.iter().filter_map(required))),
-        HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) | HirKind::Repetition(_) => None,
+/// Lists of which each has a literal in every text that matches `hir`, the most telling first.
+pub(super) fn required(hir: &Hir) -> Vec<AnyOf> {
+    let mut lists = all(hir);
+    lists.sort_by_key(|list| std::cmp::Reverse(worth(list)));
+    lists.dedup();
+    lists.truncate(LISTS);
+    lists
+}
+
+/// Long literals tell more, then few of them.
+fn worth(list: &AnyOf) -> (Option<usize>, std::cmp::Reverse<usize>) {
+    (list.iter().map(String::len).min(), std::cmp::Reverse(list.len()))
+}
+
+fn all(hir: &Hir) -> Vec<AnyOf> {
+    if let Some(texts) = spelled_out(hir) {
+        return long_enough(texts).into_iter().collect();
     }
-}
-
-/// Texts are searched in their folded form, so literals are folded too, beyond ASCII as well.
-fn folded(literal: &[u8]) -> Option<String> {
-    std::str::from_utf8(literal).ok().map(crate::text::fold)
-}
-
-fn long_enough(list: Vec<String>) -> Option<Vec<String>> {
-    list.iter().all(|l| l.len() >= SHORTEST).then_some(list)
-}
-
-/// Prefers long literals, then few of them.
-fn best(choices: impl Iterator<Item = Vec<String>>) -> Option<Vec<String>> {
-    choices.max_by_key(|list| (list.iter().map(String::len).min(), std::cmp::Reverse(list.len())))
-}
-
-/// Runs of neighbouring literals and letters in both cases (`(?i)abc` is a run of classes).
-fn concat_runs(list: &[Hir]) -> Vec<Vec<String>> {
-    let mut runs = Vec::new();
-    let mut run = String::new();
-    for part in list {
-        match fixed(part) {
-            Some(text) => run.push_str(&text),
-            None => runs.extend(long_enough(vec![std::mem::take(&mut run)])),
+    match hir.kind() {
+        HirKind::Capture(capture) => all(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => all(&repetition.sub),
+        HirKind::Alternation(branches) => {
+            let best: Option<Vec<AnyOf>> = branches.iter().map(|b| all(b).into_iter().max_by_key(worth)).collect();
+            best.map(|lists| lists.concat()).and_then(long_enough).into_iter().collect()
+        }
+        HirKind::Concat(parts) => concatenated(parts),
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) | HirKind::Repetition(_) => {
+            Vec::new()
         }
     }
-    runs.extend(long_enough(vec![run]));
-    runs
 }
 
-/// The text of a part that always matches the same text apart from case.
-fn fixed(hir: &Hir) -> Option<String> {
-    match hir.kind() {
-        HirKind::Literal(literal) => folded(&literal.0),
-        HirKind::Class(class) => one_letter(class).map(String::from),
-        HirKind::Capture(capture) => fixed(&capture.sub),
-        HirKind::Concat(list) => list.iter().map(fixed).collect::<Option<Vec<_>>>().map(|l| l.concat()),
-        _ => None,
+/// Neighbouring parts that can be spelled out make longer literals.
+fn concatenated(parts: &[Hir]) -> Vec<AnyOf> {
+    let mut lists = Vec::new();
+    let mut run = vec![String::new()];
+    for part in parts {
+        if matches!(part.kind(), HirKind::Look(_)) {
+            continue;
+        }
+        match spelled_out(part) {
+            Some(texts) if run.len() * texts.len() <= MOST => run = product(&run, &texts),
+            Some(texts) => lists.extend(long_enough(std::mem::replace(&mut run, texts))),
+            None => {
+                lists.extend(long_enough(std::mem::replace(&mut run, vec![String::new()])));
+                lists.extend(all(part));
+            }
+        }
     }
+    lists.extend(long_enough(run));
+    lists
 }
 
-/// The lower-case letter when `class` is just that letter in both cases. Unicode adds relatives to `k` and `s` (Kelvin
-/// sign, long s): those classes are not fixed.
-fn one_letter(class: &Class) -> Option<char> {
-    let Class::Unicode(class) = class else {
-        return None;
-    };
-    let ranges: Vec<(char, char)> = class.iter().map(|r| (r.start(), r.end())).collect();
-    match ranges[..] {
-        [(a, b), (c, d)] if a == b && c == d && a.is_ascii_uppercase() && c == a.to_ascii_lowercase() => Some(c),
+fn product(left: &[String], right: &[String]) -> Vec<String> {
+    left.iter().flat_map(|l| right.iter().map(move |r| format!("{l}{r}"))).collect()
+}
+
+fn long_enough(list: Vec<String>) -> Option<AnyOf> {
+    (list.len() <= MOST && list.iter().all(|l| !l.is_empty())).then_some(list)
+}
+
+/// All texts that a part matches, folded, when they are few.
+fn spelled_out(hir: &Hir) -> Option<Vec<String>> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(vec![crate::text::fold(std::str::from_utf8(&literal.0).ok()?)]),
+        HirKind::Class(Class::Unicode(class)) => {
+            let mut texts = Vec::new();
+            for c in class.iter().flat_map(|range| range.start()..=range.end()).take(2 * CLASS + 1) {
+                texts.push(String::from(crate::text::fold_char(c)));
+            }
+            texts.sort_unstable();
+            texts.dedup();
+            (!texts.is_empty()
+                && texts.len() <= CLASS
+                && class.iter().map(ClassUnicodeRange::len).sum::<usize>() <= 2 * CLASS)
+                .then_some(texts)
+        }
+        HirKind::Capture(capture) => spelled_out(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().try_fold(vec![String::new()], |run, part| {
+            let texts = spelled_out(part)?;
+            (run.len() * texts.len() <= MOST).then(|| product(&run, &texts))
+        }),
+        HirKind::Alternation(branches) => {
+            let texts: Vec<String> = branches.iter().map(spelled_out).collect::<Option<Vec<_>>>()?.concat();
+            (texts.len() <= MOST).then_some(texts)
+        }
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    fn required(pattern: &str) -> Option<Vec<String>> {
+    fn required(pattern: &str) -> Vec<Vec<String>> {
         super::required(&regex_syntax::Parser::new().parse(pattern).unwrap())
+    }
+
+    fn first(pattern: &str) -> Vec<String> {
+        required(pattern).into_iter().next().unwrap_or_default()
     }
 
     #[test]
     fn a_match_needs_its_literals() {
-        assert_eq!(required(r"foo.*barbaz"), Some(vec!["barbaz".into()]));
-        assert_eq!(required(r"\w+`\w+"), Some(vec!["`".into()]));
-        assert_eq!(required(r"(?i)Open.?Done"), Some(vec!["done".into()]));
-        assert_eq!(required(r"(abcd|efgh)+x"), Some(vec!["abcd".into(), "efgh".into()]));
-        assert_eq!(required(r"(abcd)?"), None);
-        assert_eq!(required(r"[a-z]+"), None);
-        assert_eq!(required("nullßÉ"), Some(vec!["nullßé".into()]));
+        assert_eq!(required(r"foo.*barbaz"), [["barbaz"], ["foo"]]);
+        assert_eq!(required(r"\w+`\w+"), [["`"]]);
+        assert_eq!(first(r"(?i)Open.?Done"), ["open"]);
+        assert_eq!(first(r"(abcd|efgh)+x"), ["abcd", "efgh"]);
+        assert_eq!(first(r"(ab|cd)x"), ["abx", "cdx"]);
+        assert_eq!(required(r"(abcd)?"), Vec::<Vec<String>>::new());
+        assert_eq!(required(r"[a-z]+"), Vec::<Vec<String>>::new());
+        assert_eq!(first("nullßÉ"), ["nullßé"]);
+        assert_eq!(first(r#"\w\.[ "']{1}"#), [". ", ".\"", ".'"]);
+        assert_eq!(first("(?i)ask"), ["ask", "as\u{212a}", "a\u{17f}k", "a\u{17f}\u{212a}"]);
+        assert_eq!(required(r"(?i)(set).*&&\s?x"), [vec!["set", "\u{17f}et"], vec!["&&"], vec!["x"]]);
+        assert_eq!(first(r"(?m)^ab$\ncd"), ["ab\ncd"]);
     }
 }

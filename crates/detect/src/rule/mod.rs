@@ -206,16 +206,19 @@ pub enum TimePart {
 pub struct RegexPattern {
     /// In the syntax of crate `regex`, flags written inline as `(?i)`.
     pub text: String,
-    /// Folded literals of which at least one stands in the folded form of every text that matches; none when there are
-    /// no such literals.
-    pub required: Vec<String>,
+    /// Lists of folded literals: of each list at least one stands in the folded form of every text that matches. The
+    /// most telling list is the first.
+    pub required: Vec<Vec<String>>,
+    /// Fewest bytes of a text that matches.
+    pub least: usize,
 }
 
 impl From<String> for RegexPattern {
     fn from(text: String) -> Self {
         let hir = pcre::parse(&text).ok();
-        let required = hir.and_then(|hir| literals::required(&hir)).unwrap_or_default();
-        Self { text, required }
+        let required = hir.as_ref().map(literals::required).unwrap_or_default();
+        let least = hir.and_then(|hir| hir.properties().minimum_len()).unwrap_or(0);
+        Self { text, required, least }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was found in values seen before.
 //!
-//! Most values come again and again: the same image paths, users, registry keys. Which bodies a value makes candidates
-//! depends on the field and its raw bytes alone, so it is remembered under exactly these. The table has a fixed size; a
+//! Most values come again and again: the same image paths, users, registry keys. What is found in a value depends on
+//! what is looked for and on its raw bytes alone, so it is remembered under exactly these. The table has a fixed size; a
 //! new value takes the place of an older one. Fields whose values never repeat stop asking.
 
 use std::hash::{BuildHasher, Hasher};
@@ -13,22 +13,21 @@ const PLACES: usize = 1 << 13;
 const VALUE_BYTES: usize = 2_048;
 
 /// Remembered values; see the module text.
-pub(super) struct ValueCache {
-    places: Vec<Place>,
+pub(crate) struct ValueCache<T> {
+    places: Vec<Place<T>>,
     state: foldhash::fast::FixedState,
 }
 
-#[derive(Default)]
-struct Place {
+struct Place<T> {
     key: u64,
     owner: u64,
     value: Vec<u8>,
-    bodies: Vec<u32>,
+    found: Vec<T>,
 }
 
 /// How often the values of one field were found.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Record {
+pub(crate) struct Record {
     asked: u32,
     found: u32,
 }
@@ -49,23 +48,23 @@ impl Record {
     }
 }
 
-impl ValueCache {
-    pub(super) fn new() -> Self {
+impl<T: Copy> ValueCache<T> {
+    pub(crate) fn new() -> Self {
         let mut places = Vec::with_capacity(PLACES);
-        places.resize_with(PLACES, Place::default);
+        places.resize_with(PLACES, || Place { key: 0, owner: 0, value: Vec::new(), found: Vec::new() });
         Self { places, state: foldhash::fast::FixedState::with_seed(0x6b68_6965_6e21) }
     }
 
-    /// The bodies that `value` makes candidates; `find` says them when they are not known. `owner` stands for the field
-    /// and for how its filter was built.
+    /// Appends what is found in `value` to `out`; `find` says it when it is not known. `owner` stands for what is looked
+    /// for.
     #[inline]
-    pub(super) fn bodies(
+    pub(crate) fn found(
         &mut self,
         owner: u64,
         value: &[u8],
         record: &mut Record,
-        find: impl FnOnce(&[u8], &mut Vec<u32>),
-        out: &mut Vec<u32>,
+        find: impl FnOnce(&[u8], &mut Vec<T>),
+        out: &mut Vec<T>,
     ) {
         if value.len() > VALUE_BYTES || !record.pays() {
             find(value, out);
@@ -83,9 +82,9 @@ impl ValueCache {
             place.owner = owner;
             place.value.clear();
             place.value.extend_from_slice(value);
-            place.bodies.clear();
-            find(value, &mut place.bodies);
+            place.found.clear();
+            find(value, &mut place.found);
         }
-        out.extend_from_slice(&place.bodies);
+        out.extend_from_slice(&place.found);
     }
 }

@@ -18,12 +18,16 @@ const HEADER: usize = 4 << 10;
 const CHUNK: usize = 64 << 10;
 /// Most chunks of a batch.
 const BATCH: usize = 64;
+/// Bytes of one read.
+const STEP: usize = 256 << 10;
 
-/// Some chunks of a log, in the order of the file.
+/// Some chunks of a log, in the order of the file. Used again, it needs no new memory.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// A header and the chunks, as a log of their own.
-    bytes: Vec<u8>,
+    /// A header and the chunks, as a log of their own, and room for more.
+    buffer: Vec<u8>,
+    /// Bytes of the chunks.
+    size: usize,
     first: u64,
     cut: Option<usize>,
 }
@@ -31,7 +35,30 @@ pub struct Batch {
 impl Batch {
     /// Size of the chunks in bytes.
     pub fn size_bytes(&self) -> usize {
-        self.bytes.len().saturating_sub(HEADER)
+        self.size
+    }
+
+    /// The header and the chunks.
+    fn log(&self) -> &[u8] {
+        self.buffer.get(..HEADER + self.size).unwrap_or_default()
+    }
+
+    /// Reads chunks until there are `wanted` bytes or no more.
+    fn fill(&mut self, reader: &mut impl Read, wanted: usize) -> io::Result<()> {
+        self.size = 0;
+        while self.size < wanted {
+            let (start, step) = (HEADER + self.size, STEP.min(wanted - self.size));
+            if self.buffer.len() < start + step {
+                self.buffer.resize(start + step, 0);
+            }
+            match reader.read(&mut self.buffer[start..start + step]) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.size += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -59,20 +86,21 @@ impl<R: Read> Chunks<R> {
         }
         batch.first = self.next;
         batch.cut = None;
-        batch.bytes.clear();
-        batch.bytes.extend_from_slice(&header());
-        let wanted = (BATCH * CHUNK) as u64;
-        let result = self.reader.by_ref().take(wanted).read_to_end(&mut batch.bytes);
-        let length = batch.size_bytes();
-        if length == 0 {
-            return result.map(|_| false);
+        batch.buffer.resize(batch.buffer.len().max(HEADER), 0);
+        batch.buffer[..HEADER].copy_from_slice(&header());
+        let result = batch.fill(&mut self.reader, BATCH * CHUNK);
+        if batch.size == 0 {
+            return result.map(|()| false);
         }
-        if !length.is_multiple_of(CHUNK) {
+        if !batch.size.is_multiple_of(CHUNK) {
             // The records of a chunk that was cut off are whole up to the cut.
-            batch.cut = Some(length % CHUNK);
-            batch.bytes.resize(HEADER + length.next_multiple_of(CHUNK), 0);
+            batch.cut = Some(batch.size % CHUNK);
+            let (end, whole) = (HEADER + batch.size, batch.size.next_multiple_of(CHUNK));
+            batch.buffer.resize(batch.buffer.len().max(HEADER + whole), 0);
+            batch.buffer[end..HEADER + whole].fill(0);
+            batch.size = whole;
         }
-        self.next += (batch.size_bytes() / CHUNK) as u64;
+        self.next += (batch.size / CHUNK) as u64;
         Ok(true)
     }
 
@@ -140,7 +168,7 @@ pub fn decode(batch: &Batch, mut each: impl FnMut(Item<'_>)) {
     }
     let order = order(batch);
     let mut given = 0;
-    let Ok(mut parser) = parser(&batch.bytes) else {
+    let Ok(mut parser) = parser(batch.log()) else {
         return;
     };
     let mut chunks = parser.chunks_json_bytes(false);
@@ -163,7 +191,7 @@ pub fn decode(batch: &Batch, mut each: impl FnMut(Item<'_>)) {
 /// The chunks that hold anything, in the order in which the library walks them: from the one with the lowest record
 /// number to the end, then from the beginning (a full log overwrites its oldest chunk).
 fn order(batch: &Batch) -> Vec<usize> {
-    let chunks: Vec<&[u8]> = batch.bytes.get(HEADER..).unwrap_or_default().chunks_exact(CHUNK).collect();
+    let chunks: Vec<&[u8]> = batch.log().get(HEADER..).unwrap_or_default().chunks_exact(CHUNK).collect();
     let field = |chunk: &[u8], at: usize| {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&chunk[at..at + 8]);
@@ -173,7 +201,13 @@ fn order(batch: &Batch) -> Vec<usize> {
         .filter(|&at| chunks[at].starts_with(b"ElfChnk\0") && field(chunks[at], 24) <= field(chunks[at], 32))
         .min_by_key(|&at| field(chunks[at], 24))
         .unwrap_or(0);
-    (oldest..chunks.len()).chain(0..oldest).filter(|&at| chunks[at].iter().any(|&b| b != 0)).collect()
+    (oldest..chunks.len()).chain(0..oldest).filter(|&at| !is_unused(chunks[at])).collect()
+}
+
+/// Whether a chunk was never written to. Logs grow in large steps, so most chunks of a small one are like this.
+fn is_unused(chunk: &[u8]) -> bool {
+    // Without an early end the bytes are read in vectors.
+    chunk.chunks(512).all(|part| part.iter().fold(0, |all, byte| all | byte) == 0)
 }
 
 fn number(order: &[usize], given: usize) -> u64 {
@@ -184,7 +218,7 @@ fn number(order: &[usize], given: usize) -> u64 {
 fn decode_alone(batch: &Batch, index: usize, each: &mut impl FnMut(Item<'_>)) {
     let mut bytes = header().to_vec();
     let start = HEADER + index * CHUNK;
-    bytes.extend_from_slice(&batch.bytes[start..start + CHUNK]);
+    bytes.extend_from_slice(&batch.log()[start..start + CHUNK]);
     let chunk = batch.first + index as u64;
     let rendered = guarded(|| {
         let mut parser = parser(&bytes).ok()?;

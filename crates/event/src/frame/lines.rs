@@ -86,8 +86,20 @@ impl Framer {
 
     /// Gives the block away: counts its lines and notes its headers for the blocks after it.
     fn give(&mut self, block: &mut Block) -> bool {
-        self.line += memchr::memchr_iter(b'\n', &block.bytes).count() as u64;
-        block.headers = self.headers.before(&block.bytes);
+        block.headers = Arc::clone(&self.headers.lines);
+        let bytes = &block.bytes[..];
+        let mut after = None;
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]) {
+            if bytes.get(start) == Some(&b'#') {
+                self.headers.note(&bytes[start..bytes.len().min(end + 1)], &mut after);
+            }
+            self.line += u64::from(end < bytes.len());
+            start = end + 1;
+        }
+        if let Some(lines) = after {
+            self.headers.lines = lines.into();
+        }
         true
     }
 }
@@ -104,31 +116,18 @@ impl Default for Headers {
 }
 
 impl Headers {
-    /// The headers before a block of `bytes`; afterwards those after it.
-    fn before(&mut self, bytes: &[u8]) -> Arc<[u8]> {
-        let before = Arc::clone(&self.lines);
-        let mut after: Option<Vec<u8>> = None;
-        let first = bytes.starts_with(b"#").then_some(0);
-        let others = memchr::memmem::find_iter(bytes, b"\n#").map(|at| at + 1);
-        for at in first.into_iter().chain(others) {
-            let line = &bytes[at..];
-            let end = memchr::memchr(b'\n', line).map_or(line.len(), |end| end + 1);
-            let line = &line[..end];
-            if !is_header(line) {
-                continue;
-            }
-            let lines = after.get_or_insert_with(|| before.to_vec());
-            if starts_table(line) {
-                lines.clear();
-            }
-            if lines.len() + line.len() <= HEADER_BYTES {
-                lines.extend_from_slice(line);
-            }
+    /// Notes a line that may be a header in `after`, the headers after the block it stands in.
+    fn note(&self, line: &[u8], after: &mut Option<Vec<u8>>) {
+        if !is_header(line) {
+            return;
         }
-        if let Some(lines) = after {
-            self.lines = lines.into();
+        let lines = after.get_or_insert_with(|| self.lines.to_vec());
+        if starts_table(line) {
+            lines.clear();
         }
-        before
+        if lines.len() + line.len() <= HEADER_BYTES {
+            lines.extend_from_slice(line);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn events(rules: &RuleSet, job: &ExplainJob) -> anyhow::Result<Vec<Ex
         if explainer.is_full() {
             break;
         }
-        let result = read::input(index as u32, input, job.format, &mut |task| {
+        let result = read::input(index as u32, input, job.format, &read::Spare::default(), &mut |task| {
             explainer.task(&input.name(), &task);
             !explainer.is_full()
         });

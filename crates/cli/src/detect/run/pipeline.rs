@@ -9,7 +9,7 @@ use khien_detect::correlate::{CorrelationHit, Correlator, Limits, Observation};
 use khien_detect::finding::{Finding, Head, Matched, Source};
 use khien_event::taxonomy::KindId;
 
-use super::read::{self, Task};
+use super::read::{self, Spare, Task};
 use super::work::{Hand, Outcome, Shared};
 use crate::engine::{CorrelationStats, FileFailure, Job, MalformedSample, NewRender, Sink, Stats};
 use crate::output::{Block, Form, Place, Render};
@@ -34,32 +34,42 @@ pub(super) fn run(shared: Shared, job: &Job, output: &dyn NewRender, sink: &mut 
         together(&shared, job, output, &mut taker)
     };
     result?;
-    taker.finish()
+    let stats = taker.finish();
+    left_to_the_system(shared);
+    stats
 }
 
 /// Everything on this thread.
 fn alone(shared: &Arc<Shared>, job: &Job, output: &dyn NewRender, taker: &mut Taker<'_>) -> anyhow::Result<()> {
     let mut hand = Hand::new(shared.clone(), output.render());
     let mut result = Ok(());
-    inputs(job, &mut |message| {
+    let spare = Spare::default();
+    inputs(job, &spare, &mut |message| {
         match message {
             Message::Task(task) => {
                 let block = std::mem::take(&mut taker.spare);
                 result = taker.outcome(hand.work(&task, block));
+                spare.keep(task.chunk);
             }
             other => taker.news(&other),
         }
         result.is_ok()
     });
+    left_to_the_system(hand);
     result.map_err(Into::into)
 }
 
+/// Gives up rules, and what workers learned, without freeing them piece by piece: the program is about to end.
+fn left_to_the_system<T>(what: T) {
+    std::mem::forget(what);
+}
+
 /// Reads all inputs one after the other; stops when `give` wants no more.
-fn inputs(job: &Job, give: &mut dyn FnMut(Message) -> bool) {
+fn inputs(job: &Job, spare: &Spare, give: &mut dyn FnMut(Message) -> bool) {
     for (index, input) in job.inputs.iter().enumerate() {
         let index = index as u32;
         let (mut begun, mut wanted) = (false, true);
-        let result = read::input(index, input, job.format, &mut |task| {
+        let result = read::input(index, input, job.format, spare, &mut |task| {
             begun = true;
             wanted = give(Message::Task(task));
             wanted
@@ -86,11 +96,13 @@ fn together(shared: &Arc<Shared>, job: &Job, output: &dyn NewRender, taker: &mut
         give_back.send(()).map_err(|_| anyhow::anyhow!("the run ended early"))?;
     }
     let tasks = Mutex::new(tasks);
+    let buffers = Spare::default();
     thread::scope(|scope| {
-        scope.spawn(move || read_ahead(job, &to_workers, &spare));
+        let buffers = &buffers;
+        scope.spawn(move || read_ahead(job, buffers, &to_workers, &spare));
         for _ in 0..job.threads {
             let (tasks, to_taker, hand) = (&tasks, to_taker.clone(), Hand::new(shared.clone(), output.render()));
-            scope.spawn(move || work(hand, tasks, &to_taker));
+            scope.spawn(move || work(hand, buffers, tasks, &to_taker));
         }
         drop(to_taker);
         in_order(&outcomes, &give_back, taker)
@@ -104,25 +116,29 @@ enum Done {
 }
 
 /// Numbers the messages; `permits` bounds how many are under way, also those that wait for an earlier one.
-fn read_ahead(job: &Job, to_workers: &SyncSender<(u64, Message)>, permits: &Receiver<()>) {
+fn read_ahead(job: &Job, buffers: &Spare, to_workers: &SyncSender<(u64, Message)>, permits: &Receiver<()>) {
     let mut number = 0;
-    inputs(job, &mut |message| {
+    inputs(job, buffers, &mut |message| {
         let sent = permits.recv().is_ok() && to_workers.send((number, message)).is_ok();
         number += 1;
         sent
     });
 }
 
-fn work(mut hand: Hand, tasks: &Mutex<Receiver<(u64, Message)>>, to_taker: &Sender<(u64, Done)>) {
+fn work(mut hand: Hand, buffers: &Spare, tasks: &Mutex<Receiver<(u64, Message)>>, to_taker: &Sender<(u64, Done)>) {
     loop {
         let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((number, message)) = next else { return };
+        let Ok((number, message)) = next else { return left_to_the_system(hand) };
         let done = match message {
-            Message::Task(task) => Done::Outcome(hand.work(&task, Block::default())),
+            Message::Task(task) => {
+                let outcome = hand.work(&task, Block::default());
+                buffers.keep(task.chunk);
+                Done::Outcome(outcome)
+            }
             news => Done::News(news),
         };
         if to_taker.send((number, done)).is_err() {
-            return;
+            return left_to_the_system(hand);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use khien_event::evtx::{Batch, Chunks};
@@ -42,14 +42,53 @@ pub(super) enum Chunk {
     Evtx(Batch),
 }
 
+/// Buffers of tasks that are done, for the next ones.
+#[derive(Default)]
+pub(super) struct Spare {
+    chunks: Mutex<Vec<Chunk>>,
+}
+
+/// Most buffers that are kept.
+const SPARE: usize = 16;
+
+impl Spare {
+    /// Keeps a buffer that is not needed any more.
+    pub(super) fn keep(&self, chunk: Chunk) {
+        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        if chunks.len() < SPARE {
+            chunks.push(chunk);
+        }
+    }
+
+    fn block(&self) -> Block {
+        match self.take(|chunk| matches!(chunk, Chunk::Records(_))) {
+            Some(Chunk::Records(block)) => block,
+            _ => Block::default(),
+        }
+    }
+
+    fn batch(&self) -> Batch {
+        match self.take(|chunk| matches!(chunk, Chunk::Evtx(_))) {
+            Some(Chunk::Evtx(batch)) => batch,
+            _ => Batch::default(),
+        }
+    }
+
+    fn take(&self, fits: impl Fn(&Chunk) -> bool) -> Option<Chunk> {
+        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = chunks.iter().position(fits)?;
+        Some(chunks.swap_remove(at))
+    }
+}
+
 /// Takes tasks; whether it wants more.
 pub(super) type Give<'a> = dyn FnMut(Task) -> bool + 'a;
 
-/// Reads one input to its end and hands out its tasks.
+/// Reads one input to its end and hands out its tasks, in buffers of `spare` if there are any.
 ///
 /// # Errors
 /// What opening or reading failed with; the tasks handed out before hold what could be read.
-pub(super) fn input(index: u32, input: &Input, format: Format, give: &mut Give<'_>) -> io::Result<()> {
+pub(super) fn input(index: u32, input: &Input, format: Format, spare: &Spare, give: &mut Give<'_>) -> io::Result<()> {
     let bytes = Arc::new(AtomicU64::new(0));
     let pauses = Pauses::default();
     let reader: Box<dyn Read + Send> = match input {
@@ -70,7 +109,7 @@ pub(super) fn input(index: u32, input: &Input, format: Format, give: &mut Give<'
         None => plain,
     };
     let live = *input == Input::Standard;
-    let source = Reading { index, reference_ns: reference(input), counter: bytes, told: 0, live };
+    let source = Reading { index, reference_ns: reference(input), counter: bytes, told: 0, live, spare };
     let reader = io::Cursor::new(head).chain(rest);
     match recognised {
         input::Format::Evtx => source.evtx(reader, give),
@@ -137,7 +176,8 @@ fn reference(input: &Input) -> i64 {
 }
 
 /// The input being read.
-struct Reading {
+struct Reading<'a> {
+    spare: &'a Spare,
     index: u32,
     reference_ns: i64,
     counter: Arc<AtomicU64>,
@@ -145,7 +185,7 @@ struct Reading {
     live: bool,
 }
 
-impl Reading {
+impl Reading<'_> {
     fn records(
         mut self,
         reader: impl Read,
@@ -155,10 +195,11 @@ impl Reading {
     ) -> io::Result<()> {
         let mut frames = Frames::new(reader, framing);
         loop {
-            let mut block = Block::default();
+            let mut block = self.spare.block();
             let more = frames.next_block(&mut block)?;
             let skipped = frames.take_skipped();
             if !more && skipped.is_empty() {
+                self.spare.keep(Chunk::Records(block));
                 return Ok(());
             }
             let task = self.task(Chunk::Records(block), lines, skipped);
@@ -171,8 +212,9 @@ impl Reading {
     fn evtx(mut self, reader: impl Read, give: &mut Give<'_>) -> io::Result<()> {
         let mut chunks = Chunks::new(reader);
         loop {
-            let mut batch = Batch::default();
+            let mut batch = self.spare.batch();
             if !chunks.next_batch(&mut batch)? {
+                self.spare.keep(Chunk::Evtx(batch));
                 return Ok(());
             }
             let task = self.task(Chunk::Evtx(batch), LineFormat::Any, Vec::new());

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use khien_detect::correlate::Correlator;
 use khien_detect::engine::{Detector, Worker};
 use khien_detect::finding::{Finding, Matched};
-use khien_detect::indicators::{IndicatorId, IndicatorSet};
+use khien_detect::indicators::{IndicatorId, IndicatorSearch, IndicatorSet};
 use khien_detect::rule::Level;
 use khien_event::decode::{Decoded, Malformed};
 use khien_event::evtx::{self, Item};
-use khien_event::fields::{Fields, Kind, ShapeId};
-use khien_event::json::{Emit, JsonDecoder, unescape_into};
+use khien_event::fields::{Fields, ShapeId};
+use khien_event::json::{Emit, JsonDecoder};
 use khien_event::taxonomy::{KindId, Taxonomy};
 use khien_event::text::{LineFormat, TextDecoder};
 
@@ -268,9 +268,8 @@ fn borrowed(matched: &[(String, String)]) -> Vec<Matched<'_>> {
 
 /// Looks for indicators in every value of an event.
 struct Spotter {
-    set: Arc<IndicatorSet>,
+    search: IndicatorSearch,
     found: Vec<IndicatorId>,
-    plain: Vec<u8>,
 }
 
 /// The event that is looked at.
@@ -284,18 +283,12 @@ struct Seen<'a> {
 
 impl Spotter {
     fn new(set: Arc<IndicatorSet>) -> Self {
-        Self { set, found: Vec::new(), plain: Vec::new() }
+        Self { search: IndicatorSearch::new(set), found: Vec::new() }
     }
 
     /// Whether there is an indicator in an event.
     fn look(&mut self, fields: &Fields, record: &[u8]) -> bool {
-        self.found.clear();
-        for field in fields.list() {
-            let bytes = fields.bytes(record, field);
-            look(&self.set, field.kind, bytes, &mut self.plain, &mut self.found);
-        }
-        self.found.sort_unstable();
-        self.found.dedup();
+        self.search.event(fields, record, &mut self.found);
         !self.found.is_empty()
     }
 
@@ -303,9 +296,9 @@ impl Spotter {
     fn report(&mut self, fields: &Fields, seen: Seen<'_>, level: Level, render: &mut dyn Render, block: &mut Block) {
         let mut found = std::mem::take(&mut self.found);
         for id in found.drain(..) {
-            let indicator = self.set.get(id);
-            let head = indicator.head();
-            if head.level < level || !indicator.is_valid_at(seen.time_ns) {
+            let indicator = self.search.set().get(id);
+            let (head, valid) = (indicator.head(), indicator.is_valid_at(seen.time_ns));
+            if head.level < level || !valid {
                 continue;
             }
             let places = self.places(id, fields, seen.record);
@@ -326,11 +319,8 @@ impl Spotter {
     /// The fields that hold an indicator, and their values as JSON.
     fn places(&mut self, id: IndicatorId, fields: &Fields, record: &[u8]) -> Vec<(String, String)> {
         let mut places: Vec<(String, String)> = Vec::new();
-        let mut here = Vec::new();
         for (index, field) in fields.list().iter().enumerate() {
-            here.clear();
-            let text = look(&self.set, field.kind, fields.bytes(record, field), &mut self.plain, &mut here);
-            if here.contains(&id) {
+            if let Some(text) = self.search.place(id, field, fields, record) {
                 let json = serde_json::Value::from(String::from_utf8_lossy(text)).to_string();
                 places.push((fields.label(index).to_owned(), json));
             }
@@ -338,25 +328,4 @@ impl Spotter {
         places.dedup_by(|a, b| a.0 == b.0);
         places
     }
-}
-
-/// Looks for indicators in one value; returns its text.
-fn look<'a>(
-    set: &IndicatorSet,
-    kind: Kind,
-    bytes: &'a [u8],
-    plain: &'a mut Vec<u8>,
-    found: &mut Vec<IndicatorId>,
-) -> &'a [u8] {
-    let text = match kind {
-        Kind::Null | Kind::True | Kind::False | Kind::Object | Kind::EmptyArray | Kind::Number => return bytes,
-        Kind::Escaped if bytes.contains(&b'\\') => {
-            plain.clear();
-            unescape_into(bytes, plain);
-            &plain[..]
-        }
-        Kind::Escaped | Kind::Text => bytes,
-    };
-    set.matches(text, found);
-    text
 }

@@ -118,9 +118,12 @@ class Figure:
     value: float
     spread: float
     samples: int
+    # The least of the samples: where a small part of a long run is wanted, what other programs disturb hides it.
+    least: float
 
     def __sub__(self, other):
-        return Figure(self.value - other.value, (self.spread**2 + other.spread**2) ** 0.5, min(self.samples, other.samples))
+        spread = (self.spread**2 + other.spread**2) ** 0.5
+        return Figure(self.value - other.value, spread, min(self.samples, other.samples), self.least - other.least)
 
 
 def side_by_side(jobs, seconds):
@@ -136,4 +139,4 @@ def _figure(values):
     ordered = sorted(values)
     quarter = len(ordered) // 4
     spread = (ordered[-1 - quarter] - ordered[quarter]) / 2
-    return Figure(statistics.median(ordered), spread, len(ordered))
+    return Figure(statistics.median(ordered), spread, len(ordered), ordered[0])

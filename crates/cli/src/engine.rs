@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::args::Format;
 use crate::glob::Input;
 use crate::output::{Block, Render};
+use crate::stop::Stop;
 
 /// The engine behind the commands.
 pub trait Engine {
@@ -179,6 +180,8 @@ pub struct Job {
     pub malformed_reported: usize,
     /// Where to count while reading.
     pub meter: std::sync::Arc<Meter>,
+    /// Whether to stop before the end.
+    pub stop: Stop,
 }
 
 /// Counters that a progress bar reads while the engine works. They may lag; [`Stats`] is what counts.
@@ -252,6 +255,8 @@ pub struct Stats {
     pub indicator_samples: Vec<MalformedSample>,
     /// State of correlations, if there are any.
     pub correlation: Option<CorrelationStats>,
+    /// Somebody stopped the run before everything was read.
+    pub stopped: bool,
 }
 
 /// A file that could not be read.

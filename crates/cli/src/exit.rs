@@ -16,16 +16,26 @@ pub enum Exit {
     Usage,
     /// 3: nothing could be read, or something could not and `--strict` was given.
     Data,
+    /// 130: stopped by Ctrl-C or a request to end, as shells count it; what was found until then was written.
+    Stopped,
+}
+
+impl Exit {
+    /// The number that the system is told.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Findings => 1,
+            Self::Usage => 2,
+            Self::Data => 3,
+            Self::Stopped => 130,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Findings => 1,
-            Exit::Usage => 2,
-            Exit::Data => 3,
-        })
+        Self::from(exit.code())
     }
 }
 

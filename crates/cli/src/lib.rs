@@ -19,6 +19,7 @@ pub mod locale;
 pub mod output;
 pub mod rules;
 pub mod safe;
+pub mod stop;
 pub mod terminal;
 pub mod text;
 

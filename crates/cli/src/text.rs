@@ -97,6 +97,10 @@ words! {
     summary_findings { vi: "Phát hiện", en: "Findings" }
     summary_correlation { vi: "Tương quan", en: "Correlation" }
     summary_time { vi: "Thời gian", en: "Time" }
+    stopped {
+        vi: "Đã dừng theo yêu cầu: phần còn lại chưa được đọc.",
+        en: "Stopped as asked: the rest was not read."
+    }
 
     matched { vi: "KHỚP", en: "MATCH" }
     not_matched { vi: "KHÔNG KHỚP", en: "NO MATCH" }

@@ -269,6 +269,25 @@ fn live_input_shows_its_findings_at_once() {
     assert!(child.wait().unwrap().success());
 }
 
+/// Whoever watches a live log ends with Ctrl-C, and wants to know what was seen.
+#[cfg(unix)]
+#[test]
+fn a_stopped_run_still_says_what_it_found() {
+    let place = Place::new();
+    let mut command = place.detect();
+    command.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"{\"word\":\"bad\"}\n").unwrap();
+    assert!(next_line(&mut child).starts_with('{'));
+    // The pipe stays open: only the signal ends the run.
+    let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{err}");
+    assert!(err.contains("Stopped as asked"), "{err}");
+}
+
 #[test]
 fn a_closed_pipe_is_an_ordinary_end() {
     let place = Place::new();

@@ -29,8 +29,8 @@ struct ArgumentHelp {
 }
 
 const EXIT_CODES: [&str; 2] = [
-    "Mã thoát: 0 xong · 1 có phát hiện từ mức --fail-on · 2 sai cách dùng · 3 lỗi dữ liệu",
-    "Exit codes: 0 done · 1 findings of the --fail-on level · 2 usage · 3 input or data error",
+    "Mã thoát: 0 xong · 1 có phát hiện từ mức --fail-on · 2 sai cách dùng · 3 lỗi dữ liệu · 130 bị dừng",
+    "Exit codes: 0 done · 1 findings of the --fail-on level · 2 usage · 3 data error · 130 stopped",
 ];
 
 const COMMANDS: &[CommandHelp] = &[

@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::glob::{self, Inputs};
 use crate::output::{Counts, Renders, Report, Shared, groups::Groups, table};
 use crate::rules;
+use crate::stop::Stop;
 use crate::terminal::Console;
 
 pub mod progress;
@@ -121,6 +122,7 @@ fn job(detect: &Detect, inputs: &Inputs, console: &Console<'_>) -> anyhow::Resul
         logsource: detect.logsource.clone(),
         malformed_reported: detect.max_malformed_reported,
         meter: Arc::new(Meter::default()),
+        stop: Stop::of_process(),
     })
 }
 
@@ -149,9 +151,11 @@ fn write_json(path: &Path, summary: &Summary) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The exit code: bad data before findings, because findings on part of the data may not be all.
+/// The exit code: an early end first, then bad data before findings, because findings on part of the data may not be all.
 fn exit(strict: bool, fail_on: Option<Level>, summary: &Summary) -> Exit {
-    if summary.stats.files_read == 0 || (strict && summary.is_incomplete()) {
+    if summary.stats.stopped {
+        Exit::Stopped
+    } else if summary.stats.files_read == 0 || (strict && summary.is_incomplete()) {
         Exit::Data
     } else if fail_on.is_some_and(|level| summary.findings.at_least(level) > 0) {
         Exit::Findings

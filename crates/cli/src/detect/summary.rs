@@ -36,6 +36,7 @@ impl Summary {
             || self.stats.malformed > 0
             || self.rules_unusable > 0
             || self.stats.indicators_unusable > 0
+            || self.stats.stopped
     }
 
     /// Events a second.
@@ -75,6 +76,9 @@ impl Summary {
         }
         let time = text.summary_time_value(&text.decimal(self.seconds, 2), &text.count(self.rate()));
         row(text.summary_time(), &time);
+        if stats.stopped {
+            append(&mut out, format_args!("{}\n", look.bad(text.stopped())));
+        }
         if self.rules_unusable > 0 {
             append(
                 &mut out,
@@ -148,6 +152,7 @@ impl Summary {
             },
             "findings": { "total": self.findings.total(), "by_level": by_level },
             "correlation": stats.correlation,
+            "stopped": stats.stopped,
             "seconds": self.seconds,
             "events_per_second": self.rate(),
         })
@@ -179,6 +184,7 @@ mod tests {
                 indicators_unusable: 0,
                 indicator_samples: Vec::new(),
                 correlation: Some(CorrelationStats { active: 10, evicted: 0, late: 1 }),
+                stopped: false,
             },
             rules_used: 2_858,
             rules_unusable: 1,

@@ -11,6 +11,7 @@ use khien_event::text::{LineFormat, TextDecoder};
 use super::again::Again;
 use super::read::{self, Chunk, Task};
 use crate::engine::{ExplainJob, Explanation};
+use crate::stop::Stop;
 
 /// Explains the events that `job` asks for.
 pub(super) fn events(rules: &RuleSet, job: &ExplainJob) -> anyhow::Result<Vec<Explanation>> {
@@ -22,10 +23,11 @@ pub(super) fn events(rules: &RuleSet, job: &ExplainJob) -> anyhow::Result<Vec<Ex
         if explainer.is_full() {
             break;
         }
-        let result = read::input(index as u32, input, job.format, &read::Spare::default(), &mut |task| {
-            explainer.task(&input.name(), &task);
-            !explainer.is_full()
-        });
+        let result =
+            read::input(index as u32, input, job.format, &Stop::default(), &read::Spare::default(), &mut |task| {
+                explainer.task(&input.name(), &task);
+                !explainer.is_full()
+            });
         failure = failure.or(result.err());
     }
     match failure {

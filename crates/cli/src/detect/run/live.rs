@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use crate::stop::Stop;
+
 /// How long bytes may wait before they are given away.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -51,6 +53,7 @@ pub(super) struct Live {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: io::Cursor<Vec<u8>>,
     pauses: Pauses,
+    stop: Stop,
     /// When the first byte was given that was not followed by a pause.
     since: Option<Instant>,
 }
@@ -58,22 +61,24 @@ pub(super) struct Live {
 impl Live {
     /// Reads `source` on a thread of its own. The thread ends with the source, or when the reader is gone and the source
     /// gives something.
-    pub(super) fn new(source: impl Read + Send + 'static, pauses: Pauses) -> io::Result<Self> {
+    pub(super) fn new(source: impl Read + Send + 'static, pauses: Pauses, stop: Stop) -> io::Result<Self> {
         let (sender, pieces) = sync_channel(PIECES);
         std::thread::Builder::new().name("standard input".to_owned()).spawn(move || read_ahead(source, &sender))?;
-        Ok(Self { pieces, piece: io::Cursor::default(), pauses, since: None })
+        Ok(Self { pieces, piece: io::Cursor::default(), pauses, stop, since: None })
     }
 
-    /// The next piece; `None` at the end.
+    /// The next piece; `None` at the end, and when somebody asks to stop while nothing comes.
     fn next_piece(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let Some(since) = self.since.filter(|_| self.pauses.are_allowed()) else {
-            return self.pieces.recv().ok().transpose();
-        };
-        let left = PATIENCE.saturating_sub(since.elapsed());
-        match self.pieces.recv_timeout(left) {
-            Ok(piece) => piece.map(Some),
-            Err(RecvTimeoutError::Disconnected) => Ok(None),
-            Err(RecvTimeoutError::Timeout) => Err(self.pause()),
+        let since = self.since.filter(|_| self.pauses.are_allowed());
+        loop {
+            let left = since.map_or(PATIENCE, |since| PATIENCE.saturating_sub(since.elapsed()));
+            match self.pieces.recv_timeout(left) {
+                Ok(piece) => return piece.map(Some),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) if self.stop.is_asked() => return Ok(None),
+                Err(RecvTimeoutError::Timeout) if since.is_some() => return Err(self.pause()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
         }
     }
 
@@ -135,7 +140,7 @@ mod tests {
     fn a_source_that_waits_makes_a_pause_once() {
         let (tell, told) = std::sync::mpsc::channel();
         let pauses = Pauses::default();
-        let mut live = Live::new(Told(told), pauses.clone()).unwrap();
+        let mut live = Live::new(Told(told), pauses.clone(), Stop::default()).unwrap();
         let mut buffer = [0; 8];
         tell.send(b"one".as_slice()).unwrap();
         assert_eq!(live.read(&mut buffer).unwrap(), 3);

@@ -36,7 +36,7 @@ pub(super) fn run(shared: Shared, job: &Job, output: &dyn NewRender, sink: &mut 
     result?;
     let stats = taker.finish();
     left_to_the_system(shared);
-    stats
+    stats.map(|stats| Stats { stopped: job.stop.is_asked(), ..stats })
 }
 
 /// Everything on this thread.
@@ -69,9 +69,9 @@ fn inputs(job: &Job, spare: &Spare, give: &mut dyn FnMut(Message) -> bool) {
     for (index, input) in job.inputs.iter().enumerate() {
         let index = index as u32;
         let (mut begun, mut wanted) = (false, true);
-        let result = read::input(index, input, job.format, spare, &mut |task| {
+        let result = read::input(index, input, job.format, &job.stop, spare, &mut |task| {
             begun = true;
-            wanted = give(Message::Task(task));
+            wanted = give(Message::Task(task)) && !job.stop.is_asked();
             wanted
         });
         if !wanted {
@@ -81,7 +81,7 @@ fn inputs(job: &Job, spare: &Spare, give: &mut dyn FnMut(Message) -> bool) {
             Ok(()) => Message::Read,
             Err(error) => Message::Failed { file: index, reason: error.to_string(), begun },
         };
-        if !give(message) {
+        if !give(message) || job.stop.is_asked() {
             return;
         }
     }

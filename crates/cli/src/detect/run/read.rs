@@ -14,6 +14,7 @@ use khien_event::text::LineFormat;
 use super::live::{Live, Pauses};
 use crate::args::Format;
 use crate::glob::Input;
+use crate::stop::Stop;
 
 /// Most bytes that one compressed input may become.
 const EXPANDED_BYTES: u64 = 1 << 40;
@@ -84,21 +85,29 @@ impl Spare {
 /// Takes tasks; whether it wants more.
 pub(super) type Give<'a> = dyn FnMut(Task) -> bool + 'a;
 
-/// Reads one input to its end and hands out its tasks, in buffers of `spare` if there are any.
+/// Reads one input to its end, or until somebody asks to stop, and hands out its tasks, in buffers of `spare` if there
+/// are any.
 ///
 /// # Errors
 /// What opening or reading failed with; the tasks handed out before hold what could be read.
-pub(super) fn input(index: u32, input: &Input, format: Format, spare: &Spare, give: &mut Give<'_>) -> io::Result<()> {
+pub(super) fn input(
+    index: u32,
+    input: &Input,
+    format: Format,
+    stop: &Stop,
+    spare: &Spare,
+    give: &mut Give<'_>,
+) -> io::Result<()> {
     let bytes = Arc::new(AtomicU64::new(0));
     let pauses = Pauses::default();
     let reader: Box<dyn Read + Send> = match input {
-        Input::Standard => Box::new(Live::new(io::stdin(), pauses.clone())?),
+        Input::Standard => Box::new(Live::new(io::stdin(), pauses.clone(), stop.clone())?),
         Input::File(path) => Box::new(File::open(path)?),
     };
     let counted = Counted { inner: reader, bytes: bytes.clone() };
     let mut plain = input::open(counted, EXPANDED_BYTES)?;
     pauses.allow(true);
-    let mut head = Vec::new();
+    let mut head = Vec::with_capacity(SNIFF_BYTES);
     let broken = sniff(&mut plain, &mut head, &pauses).err();
     let recognised = recognise(&head, &input.name(), format);
     // Chunks of an event log are read whole.

@@ -158,11 +158,13 @@ fn hits(set: &RuleSet, matches: &[[u8; 4]]) -> Vec<String> {
     let mut hits = Vec::new();
     for [rule, seconds, group, value] in matches {
         let (group, value) = ((group % 4).to_string(), value.to_string());
-        let fields = [("g", group.as_str()), ("v", value.as_str())];
+        let rule_index = usize::from(rule % 2);
+        let text = |name: &String| if name == "g" { group.as_str() } else { value.as_str() };
+        let fields: Vec<(usize, &str)> = correlator.needs(rule_index).iter().map(text).enumerate().collect();
         // The position follows from the content, so that it is the same in every order.
         let position = u64::from(u32::from_le_bytes([rule % 2, *seconds, group.as_bytes()[0], value.as_bytes()[0]]));
         let time_ns = Some(i64::from(*seconds) * 1_000_000_000);
-        let observation = Observation { rule: usize::from(rule % 2), time_ns, fields: &fields, file: 0, position };
+        let observation = Observation { rule: rule_index, time_ns, fields: &fields, file: 0, position };
         correlator.feed(&observation, &mut |hit| hits.push(format!("{hit:?}")));
     }
     correlator.flush(&mut |hit| hits.push(format!("{hit:?}")));

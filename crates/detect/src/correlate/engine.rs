@@ -1,5 +1,6 @@
 //! Collects observations and evaluates them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -72,9 +73,9 @@ pub struct Observation<'a> {
     pub rule: usize,
     /// Event time in nanoseconds since 1970.
     pub time_ns: Option<i64>,
-    /// The fields that [`Correlator::needs`] names, as field and text; several values repeat the field. Others may be
-    /// there too.
-    pub fields: &'a [(&'a str, &'a str)],
+    /// The texts of the fields that [`Correlator::needs`] names, each with its field's place in that list; several values
+    /// repeat the field.
+    pub fields: &'a [(usize, &'a str)],
     /// Index of the input file.
     pub file: u32,
     /// Position in it.
@@ -83,7 +84,7 @@ pub struct Observation<'a> {
 
 /// Evaluates correlations; see the module text.
 pub struct Correlator {
-    correlations: Vec<Correlation>,
+    correlations: Arc<[Correlation]>,
     rule_ids: Vec<String>,
     plan: Arc<Plan>,
     states: Vec<State>,
@@ -96,6 +97,9 @@ pub struct Correlator {
     bytes: usize,
     /// Correlations with a group above its bound.
     crowded: Vec<(usize, i64)>,
+    /// Memory to use again.
+    columns: Columns,
+    row: Row,
 }
 
 /// State of one correlation.
@@ -172,7 +176,7 @@ impl Correlator {
         let correlator = Self {
             states: correlations.iter().map(|_| state()).collect(),
             rule_ids: rules.iter().map(|r| r.id.clone()).collect(),
-            correlations,
+            correlations: correlations.into(),
             plan: Arc::new(plan),
             values: Interner::default(),
             tuples: Interner::default(),
@@ -181,6 +185,8 @@ impl Correlator {
             groups: 0,
             bytes: 0,
             crowded: Vec::new(),
+            columns: Columns::default(),
+            row: Row::default(),
         };
         (correlator, unusable)
     }
@@ -226,14 +232,20 @@ impl Correlator {
             return;
         };
         let place = Place { time_ns, file: match_.file, position: match_.position, class: 0 };
-        let Some(columns) = self.columns(match_) else {
+        let mut columns = std::mem::take(&mut self.columns);
+        let whole = self.fill(&mut columns, match_);
+        if whole {
+            let plan = Arc::clone(&self.plan);
+            for &feed in &plan.rule_feeds[match_.rule] {
+                self.take(&plan, feed, place, &columns);
+            }
+        } else {
             self.statistics.evicted_observations += 1;
+        }
+        self.columns = columns;
+        if !whole {
             self.relieve(out);
             return;
-        };
-        for i in 0..self.plan.rule_feeds[match_.rule].len() {
-            let feed = self.plan.rule_feeds[match_.rule][i];
-            self.take(feed, place, &columns);
         }
         if !self.crowded.is_empty() || self.is_full() {
             self.relieve(out);
@@ -264,35 +276,35 @@ impl Correlator {
         debug_assert_eq!((self.groups, self.bytes), (0, 0), "all memory is accounted for");
     }
 
-    /// The values of the needed fields, as numbers, each once.
-    fn columns(&mut self, match_: &Observation) -> Option<Vec<Vec<u32>>> {
-        let needs = &self.plan.needs[match_.rule];
-        let mut columns = vec![Vec::new(); needs.len()];
-        for (need, column) in needs.iter().zip(&mut columns) {
-            for (_, value) in match_.fields.iter().filter(|(name, _)| name == need) {
-                let id = self.values.intern(value.as_bytes())?;
-                if column.contains(&id) {
+    /// The values of the needed fields, as numbers, each once. False when there is no room for them.
+    fn fill(&mut self, columns: &mut Columns, match_: &Observation) -> bool {
+        columns.clear();
+        for need in 0..self.plan.needs[match_.rule].len() {
+            let start = columns.values.len();
+            for (_, value) in match_.fields.iter().filter(|(place, _)| *place == need) {
+                let Some(id) = self.values.intern(value.as_bytes()) else { return false };
+                if columns.values[start..].contains(&id) {
                     continue;
                 }
-                if column.len() == self.limits.combinations {
+                if columns.values.len() - start == self.limits.combinations {
                     self.statistics.combinations_cut += 1;
                     break;
                 }
-                column.push(id);
+                columns.values.push(id);
             }
+            columns.end();
         }
-        Some(columns)
+        true
     }
 
     /// Adds an observation for every combination of values.
-    fn take(&mut self, (c, source_index): Feed, place: Place, columns: &[Vec<u32>]) {
+    fn take(&mut self, plan: &Plan, (c, source_index): Feed, place: Place, columns: &Columns) {
         if place.time_ns <= self.states[c].cut {
             self.statistics.late += 1;
             return;
         }
-        let plan = Arc::clone(&self.plan);
         let source = &plan.wirings[c].sources[source_index];
-        let lacks = |list: &[usize]| list.iter().any(|&i| columns[i].is_empty());
+        let lacks = |list: &[usize]| list.iter().any(|&i| columns.get(i).is_empty());
         if lacks(&source.group) {
             self.statistics.without_group += 1;
             return;
@@ -301,25 +313,20 @@ impl Correlator {
             self.statistics.without_value += 1;
             return;
         }
-        let mut chosen = vec![0; columns.len()];
-        let mut count = 0;
-        loop {
+        let mut row = std::mem::take(&mut self.row);
+        row.begin(columns);
+        for count in 0.. {
             if count == self.limits.combinations {
                 self.statistics.combinations_cut += 1;
-                return;
+                break;
             }
-            count += 1;
-            let place_of = |&i: &usize| columns[i].get(chosen[i]).copied().unwrap_or(NONE);
-            let row = Row {
-                key: source.group.iter().map(place_of).collect(),
-                measure: source.measure.iter().map(place_of).collect(),
-                carry: source.carry.iter().map(place_of).collect(),
-            };
+            row.choose(source, columns);
             self.keep(c, source_index as u32, place, &row);
-            if !advance(&mut chosen, columns, &source.columns) {
-                return;
+            if !row.advance(source, columns) {
+                break;
             }
         }
+        self.row = row;
     }
 
     fn keep(&mut self, c: usize, source: u32, place: Place, row: &Row) {
@@ -380,6 +387,8 @@ impl Correlator {
     fn evaluate(&mut self, c: usize, until: i64, hits: &mut Vec<Hit>) {
         let groups = std::mem::take(&mut self.states[c].groups);
         let after = self.states[c].done;
+        let (plan, correlations) = (Arc::clone(&self.plan), Arc::clone(&self.correlations));
+        let test = Test::new(&correlations[c], &plan.wirings[c].sources);
         let mut kept = HashMap::default();
         let mut found = Vec::new();
         for (key, mut group) in groups {
@@ -388,11 +397,7 @@ impl Correlator {
             group.sort();
             found.clear();
             let mut stretch = Stretch { after, until, last_hit: group.last_hit };
-            let needed = Test::new(&self.correlations[c], &self.plan.wirings[c].sources).run(
-                &group.list,
-                &mut stretch,
-                &mut found,
-            );
+            let needed = test.run(&group.list, &mut stretch, &mut found);
             group.last_hit = stretch.last_hit;
             for f in &found {
                 self.pass_on(c, &key, &group.list, *f);
@@ -439,15 +444,16 @@ impl Correlator {
         let newest = &list[found.last];
         let tuples = self.carried(&list[found.first..=found.last]);
         let plan = Arc::clone(&self.plan);
+        let mut columns = Columns::default();
         for carried in tuples {
-            let columns: Vec<Vec<u32>> = plan.wirings[c]
-                .export_from
-                .iter()
-                .map(|from| match *from {
-                    Export::Group(i) => vec![key[i]],
-                    Export::Carry(i) => carried.get(i).copied().filter(|&v| v != NONE).into_iter().collect(),
-                })
-                .collect();
+            columns.clear();
+            for from in &plan.wirings[c].export_from {
+                match *from {
+                    Export::Group(i) => columns.values.push(key[i]),
+                    Export::Carry(i) => columns.values.extend(carried.get(i).copied().filter(|&v| v != NONE)),
+                }
+                columns.end();
+            }
             for &(receiver, source) in &plan.wirings[c].downstream {
                 let place = Place {
                     time_ns: newest.time_ns,
@@ -455,7 +461,7 @@ impl Correlator {
                     position: newest.position,
                     class: source as u32 + 1,
                 };
-                self.take((receiver, source), place, &columns);
+                self.take(&plan, (receiver, source), place, &columns);
             }
         }
     }
@@ -657,13 +663,12 @@ impl Correlator {
         let old_values = std::mem::take(&mut self.values);
         let old_tuples = std::mem::take(&mut self.tuples);
         let mut renamed = Renaming {
-            values: &mut self.values,
-            tuples: &mut self.tuples,
-            old_values: &old_values,
-            old_tuples: &old_tuples,
+            values: Renamed::new(&mut self.values, &old_values),
+            tuples: Renamed::new(&mut self.tuples, &old_tuples),
         };
-        for (state, correlation) in self.states.iter_mut().zip(&self.correlations) {
+        for (state, correlation) in self.states.iter_mut().zip(self.correlations.iter()) {
             let groups = std::mem::take(&mut state.groups);
+            state.groups.reserve(groups.len());
             for (mut key, mut group) in groups {
                 for id in &mut key {
                     *id = renamed.value(*id);
@@ -684,50 +689,108 @@ impl Correlator {
     }
 }
 
-/// The parts of one observation, as numbers of values.
+/// For each column its values, as numbers.
+#[derive(Default)]
+struct Columns {
+    values: Vec<u32>,
+    ends: Vec<usize>,
+}
+
+impl Columns {
+    fn clear(&mut self) {
+        self.values.clear();
+        self.ends.clear();
+    }
+
+    /// What was added to the values since the last call is a column.
+    fn end(&mut self) {
+        self.ends.push(self.values.len());
+    }
+
+    fn get(&self, column: usize) -> &[u32] {
+        let start = column.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.values[start..self.ends[column]]
+    }
+}
+
+/// The parts of one observation, as numbers of values, and which value of each column they are.
+#[derive(Default)]
 struct Row {
+    chosen: Vec<usize>,
     key: Vec<u32>,
     measure: Vec<u32>,
     carry: Vec<u32>,
 }
 
+impl Row {
+    fn begin(&mut self, columns: &Columns) {
+        self.chosen.clear();
+        self.chosen.resize(columns.ends.len(), 0);
+    }
+
+    fn choose(&mut self, source: &Source, columns: &Columns) {
+        let Self { chosen, key, measure, carry } = self;
+        let value = |&i: &usize| columns.get(i).get(chosen[i]).copied().unwrap_or(NONE);
+        for (part, from) in [(key, &source.group), (measure, &source.measure), (carry, &source.carry)] {
+            part.clear();
+            part.extend(from.iter().map(value));
+        }
+    }
+
+    /// The next combination of values; false after the last.
+    fn advance(&mut self, source: &Source, columns: &Columns) -> bool {
+        for &i in &source.columns {
+            self.chosen[i] += 1;
+            if self.chosen[i] < columns.get(i).len() {
+                return true;
+            }
+            self.chosen[i] = 0;
+        }
+        false
+    }
+}
+
 /// Moves values from old interners to new ones.
 struct Renaming<'a> {
-    values: &'a mut Interner,
-    tuples: &'a mut Interner,
-    old_values: &'a Interner,
-    old_tuples: &'a Interner,
+    values: Renamed<'a>,
+    tuples: Renamed<'a>,
 }
 
 impl Renaming<'_> {
     fn value(&mut self, id: u32) -> u32 {
-        if id == NONE {
-            return NONE;
-        }
-        self.values.intern(self.old_values.get(id)).unwrap_or(NONE)
+        self.values.number(id, Cow::Borrowed)
     }
 
     fn tuple(&mut self, id: u32) -> u32 {
-        if id == NONE {
-            return NONE;
-        }
-        let quads = self.old_tuples.get(id).chunks_exact(4);
-        let bytes: Vec<u8> =
-            quads.flat_map(|q| self.value(u32::from_le_bytes([q[0], q[1], q[2], q[3]])).to_le_bytes()).collect();
-        self.tuples.intern(&bytes).unwrap_or(NONE)
+        let values = &mut self.values;
+        self.tuples.number(id, |old| {
+            let quads = old.chunks_exact(4).map(|q| u32::from_le_bytes([q[0], q[1], q[2], q[3]]));
+            quads.flat_map(|value| values.number(value, Cow::Borrowed).to_le_bytes()).collect()
+        })
     }
 }
 
-/// The next combination of values; false after the last.
-fn advance(chosen: &mut [usize], columns: &[Vec<u32>], used: &[usize]) -> bool {
-    for &i in used {
-        chosen[i] += 1;
-        if chosen[i] < columns[i].len() {
-            return true;
-        }
-        chosen[i] = 0;
+/// Moves byte strings from one interner to another.
+struct Renamed<'a> {
+    new: &'a mut Interner,
+    old: &'a Interner,
+    /// For each old number the new one, `NONE` for what was not moved yet.
+    numbers: Vec<u32>,
+}
+
+impl<'a> Renamed<'a> {
+    fn new(new: &'a mut Interner, old: &'a Interner) -> Self {
+        Self { new, old, numbers: vec![NONE; old.len()] }
     }
-    false
+
+    /// The new number of `id`; `moved` says what becomes of its bytes.
+    fn number(&mut self, id: u32, moved: impl FnOnce(&'a [u8]) -> Cow<'a, [u8]>) -> u32 {
+        let Some(number) = self.numbers.get_mut(id as usize) else { return NONE };
+        if *number == NONE {
+            *number = self.new.intern(&moved(self.old.get(id))).unwrap_or(NONE);
+        }
+        *number
+    }
 }
 
 /// The newest matches of a window, oldest first, but of each sender at least one.

@@ -1,6 +1,7 @@
 //! Where in the observations of one group a correlation holds.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::model::{Condition, Correlation, Type, Window};
 use super::plan::Source;
@@ -65,13 +66,17 @@ impl<'a> Test<'a> {
     /// Looks at every instant of `stretch` in `list`, which is sorted. Adds to `found`, notes the last hit, and returns the
     /// first observation that later windows may need.
     pub(super) fn run(&self, list: &[Obs], stretch: &mut Stretch, found: &mut Vec<Found>) -> usize {
+        if self.is_out_of_reach(list.len()) {
+            let start = list.partition_point(|o| o.time_ns <= stretch.until);
+            return self.needed_from(list, 0..start, *stretch);
+        }
         let mut measure = Measure::new(self, list);
         let (mut first, mut start) = (0, 0);
         while let Some(now) = list.get(start).map(|o| o.time_ns) {
             if now > stretch.until {
                 break;
             }
-            let end = start + list[start..].partition_point(|o| o.time_ns == now);
+            let end = start + list[start..].partition_point_near(|o| o.time_ns == now);
             let new_first = self.first_of_window(list, first, start);
             measure.remove(list, first..new_first);
             first = new_first;
@@ -84,7 +89,19 @@ impl<'a> Test<'a> {
             }
             start = end;
         }
-        self.needed_from(list, first, stretch.last_hit)
+        self.needed_from(list, first..start, *stretch)
+    }
+
+    /// Whether no window can hold because all observations together are too few. Where a session begins is only known
+    /// by walking through them.
+    fn is_out_of_reach(&self, observations: usize) -> bool {
+        let counts = matches!(self.correlation.kind, Type::EventCount | Type::ValueCount);
+        match (&self.correlation.window, &self.correlation.condition) {
+            (Window::Sliding | Window::Tumbling, Condition::Number(all)) if counts && self.rising => {
+                !all.iter().all(|(op, limit)| op.holds(observations as f64, *limit))
+            }
+            _ => false,
+        }
     }
 
     /// First observation of the window at the instant that begins at `start`, when the window before began at `first`.
@@ -121,11 +138,23 @@ impl<'a> Test<'a> {
         }
     }
 
-    /// Windows to come begin no earlier than the last one looked at, and sliding ones behind the last hit.
-    fn needed_from(&self, list: &[Obs], first: usize, last_hit: i64) -> usize {
+    /// First observation that a window after `stretch` may hold, when the one looked at last was `window`.
+    fn needed_from(&self, list: &[Obs], window: Range<usize>, stretch: Stretch) -> usize {
+        let next = stretch.until.saturating_add(1);
         match self.correlation.window {
-            Window::Sliding => first.max(list.partition_point(|o| o.time_ns <= last_hit)),
-            Window::Tumbling | Window::Session { .. } => first,
+            Window::Sliding | Window::Tumbling => {
+                let oldest = self.window_start(next, next);
+                // The next hit of a sliding window lies wholly behind the last.
+                let over = |o: &Obs| self.correlation.window == Window::Sliding && o.time_ns <= stretch.last_hit;
+                list.partition_point(|o| o.time_ns < oldest || over(o))
+            }
+            Window::Session { gap_ns } => {
+                let span = self.correlation.timespan_ns;
+                let goes_on = !window.is_empty()
+                    && next.saturating_sub(list[window.end - 1].time_ns) <= gap_ns
+                    && next.saturating_sub(list[window.start].time_ns) <= span;
+                if goes_on { window.start } else { window.end }
+            }
         }
     }
 }
@@ -176,7 +205,7 @@ impl<'a> Measure<'a> {
         Self { test, kept }
     }
 
-    fn add(&mut self, list: &[Obs], instant: std::ops::Range<usize>) {
+    fn add(&mut self, list: &[Obs], instant: Range<usize>) {
         for i in instant.clone() {
             let o = &list[i];
             match &mut self.kept {
@@ -198,7 +227,7 @@ impl<'a> Measure<'a> {
         }
     }
 
-    fn remove(&mut self, list: &[Obs], range: std::ops::Range<usize>) {
+    fn remove(&mut self, list: &[Obs], range: Range<usize>) {
         for i in range {
             let o = &list[i];
             match &mut self.kept {

@@ -43,6 +43,11 @@ impl Interner {
         bytes(&self.arena, &self.ends, id)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// Memory it holds, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.arena.capacity() + self.ends.capacity() * 4 + self.table.capacity() * 5

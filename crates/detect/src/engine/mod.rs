@@ -30,6 +30,7 @@ mod witness;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hashbrown::HashMap;
@@ -168,11 +169,10 @@ impl Detector {
         }
     }
 
-    /// The texts of what rules call `field` in an event of `kind`.
-    pub fn texts(&self, fields: &Fields, raw: &[u8], kind: KindId, field: &str) -> Vec<String> {
-        let ids: Vec<FieldId> = self.taxonomy.sources(kind, field).iter().map(|name| self.names.get(name)).collect();
-        let named = |f: &&Field| f.name != FieldId::OTHER && ids.contains(&f.name);
-        fields.list().iter().filter(named).filter_map(|f| text_of(fields, raw, f)).collect()
+    /// The fields that hold what rules call `field` in events of `kind`.
+    pub fn sources(&self, kind: KindId, field: &str) -> Vec<FieldId> {
+        let ids = self.taxonomy.sources(kind, field).iter().map(|name| self.names.get(name)).collect::<Vec<_>>();
+        ids.into_iter().filter(|id| *id != FieldId::OTHER).collect()
     }
 
     /// The field names that decoders must hand out.
@@ -422,7 +422,8 @@ impl Worker {
         if let Some(&index) = memo.get(&key[..]) {
             return index;
         }
-        let known: Vec<_> = found.iter().map(|f| f.as_ref().map(|f| text_of(fields, raw, f))).collect();
+        let text = |field: &Field| text_of(fields, raw, field).map(Cow::into_owned);
+        let known: Vec<_> = found.iter().map(|field| field.as_ref().map(text)).collect();
         self.new_route(repeated, &known)
     }
 
@@ -451,16 +452,16 @@ impl Worker {
 }
 
 /// The text of a field, `None` when it has none.
-fn text_of(fields: &Fields, raw: &[u8], field: &Field) -> Option<String> {
+pub fn text_of<'a>(fields: &'a Fields, raw: &'a [u8], field: &Field) -> Option<Cow<'a, str>> {
     let bytes = fields.bytes(raw, field);
     match field.kind {
         Kind::Null | Kind::Object | Kind::EmptyArray => None,
         Kind::Escaped => {
             let mut text = Vec::with_capacity(bytes.len());
             khien_event::json::unescape_into(bytes, &mut text);
-            Some(String::from_utf8_lossy(&text).into_owned())
+            Some(Cow::Owned(String::from_utf8_lossy(&text).into_owned()))
         }
-        Kind::Text | Kind::Number | Kind::True | Kind::False => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Kind::Text | Kind::Number | Kind::True | Kind::False => Some(String::from_utf8_lossy(bytes)),
     }
 }
 

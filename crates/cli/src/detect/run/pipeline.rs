@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use khien_detect::correlate::{CorrelationHit, Correlator, Limits, Observation};
+use khien_detect::correlate::{CorrelationHit, Correlator, Limits};
 use khien_detect::finding::{Finding, Head, Matched, Source};
 use khien_event::taxonomy::KindId;
 
@@ -202,17 +202,9 @@ impl<'a> Taker<'a> {
         }));
         if let Some(correlator) = &mut self.correlator {
             let mut shows = Shows { shared: &self.shared, heads: &self.heads, correlator_level: self.job.level };
-            for seen in &observations {
-                let fields: Vec<(&str, &str)> = seen.fields.iter().map(|(f, v)| (f.as_str(), v.as_str())).collect();
-                let observation = Observation {
-                    rule: seen.rule,
-                    time_ns: seen.time_ns,
-                    fields: &fields,
-                    file,
-                    position: seen.position,
-                };
+            observations.each(file, &mut |observation| {
                 correlator.feed(&observation, &mut |hit| shows.hit(hit, self.render.as_mut(), &mut block));
-            }
+            });
         }
         self.sink.block(&mut block)?;
         if live {

@@ -1,9 +1,10 @@
 //! What one worker does with a task.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use khien_detect::correlate::Correlator;
-use khien_detect::engine::{Detector, Worker};
+use khien_detect::correlate::{Correlator, Observation};
+use khien_detect::engine::{Detector, Worker, text_of};
 use khien_detect::finding::{Finding, Matched};
 use khien_detect::indicators::{IndicatorId, IndicatorSearch, IndicatorSet};
 use khien_detect::rule::Level;
@@ -11,6 +12,7 @@ use khien_event::decode::{Decoded, Malformed};
 use khien_event::evtx::{self, Item};
 use khien_event::fields::{Fields, ShapeId};
 use khien_event::json::{Emit, JsonDecoder};
+use khien_event::names::FieldId;
 use khien_event::taxonomy::{KindId, Taxonomy};
 use khien_event::text::{LineFormat, TextDecoder};
 
@@ -40,17 +42,55 @@ pub(super) struct Outcome {
     pub(super) malformed: u64,
     /// Position and reason of the first malformed records.
     pub(super) samples: Vec<(u64, String)>,
-    pub(super) observations: Vec<Observed>,
+    pub(super) observations: Observations,
     /// Somebody may be waiting for it.
     pub(super) live: bool,
 }
 
-/// A match that correlations want.
-pub(super) struct Observed {
-    pub(super) rule: usize,
-    pub(super) time_ns: Option<i64>,
-    pub(super) position: u64,
-    pub(super) fields: Vec<(String, String)>,
+/// Matches that correlations want, with all their texts in one.
+#[derive(Default)]
+pub(super) struct Observations {
+    list: Vec<Observed>,
+    /// Place among the needed fields, and end in `text`.
+    fields: Vec<(usize, usize)>,
+    text: String,
+}
+
+struct Observed {
+    rule: usize,
+    time_ns: Option<i64>,
+    position: u64,
+    /// End in the list of fields.
+    end: usize,
+}
+
+impl Observations {
+    /// Adds a match; `wanted` are the sources of each needed field.
+    fn add(&mut self, rule: usize, finding: &Finding<'_>, fields: &Fields, wanted: &[Vec<FieldId>]) {
+        for (place, sources) in wanted.iter().enumerate() {
+            for field in fields.list().iter().filter(|f| sources.contains(&f.name)) {
+                if let Some(text) = text_of(fields, finding.raw, field) {
+                    self.text.push_str(&text);
+                    self.fields.push((place, self.text.len()));
+                }
+            }
+        }
+        let Finding { time_ns, position, .. } = *finding;
+        self.list.push(Observed { rule, time_ns, position, end: self.fields.len() });
+    }
+
+    /// Hands out every match of the file with this index.
+    pub(super) fn each(&self, file: u32, take: &mut dyn FnMut(Observation<'_>)) {
+        let mut start = 0;
+        let texts: Vec<(usize, &str)> = (self.fields.iter())
+            .map(|&(place, end)| (place, self.text.get(std::mem::replace(&mut start, end)..end).unwrap_or_default()))
+            .collect();
+        let mut start = 0;
+        for &Observed { rule, time_ns, position, end } in &self.list {
+            take(Observation { rule, time_ns, fields: &texts[start..end], file, position });
+            start = end;
+        }
+    }
 }
 
 /// One thread's worker.
@@ -65,6 +105,7 @@ pub(super) struct Hand {
     again: Again,
     /// Findings on the event at hand that wait for its fields.
     held: Vec<Held>,
+    wanted: Wanted,
     text_shape: ShapeId,
 }
 
@@ -81,6 +122,7 @@ impl Hand {
             spotter: shared.indicators.clone().map(Spotter::new),
             again: Again::new(),
             held: Vec::new(),
+            wanted: Wanted::new(),
             text_shape: taxonomy.shape("text"),
             shared,
         }
@@ -132,19 +174,19 @@ impl Hand {
     }
 
     fn decoded_by_json(&mut self, record: &[u8], position: u64, outcome: &mut Outcome) {
-        let Self { shared, worker, json, render, held, .. } = self;
+        let Self { shared, worker, json, render, held, wanted, .. } = self;
         let place = Place { file: outcome.file, form: Form::Json };
-        let mut takes = Takes { shared, render: render.as_mut(), place, outcome, held };
+        let mut takes = Takes { shared, render: render.as_mut(), place, outcome, held, wanted };
         let result =
             worker.record(json, record, position, &mut |rule, finding, fields| takes.finding(rule, finding, fields));
         self.done(result, record, place, position, outcome);
     }
 
     fn decoded_by_text(&mut self, record: &[u8], position: u64, outcome: &mut Outcome) {
-        let Self { shared, worker, text, render, held, .. } = self;
+        let Self { shared, worker, text, render, held, wanted, .. } = self;
         let Some((_, _, decoder)) = text else { return };
         let place = Place { file: outcome.file, form: Form::Text };
-        let mut takes = Takes { shared, render: render.as_mut(), place, outcome, held };
+        let mut takes = Takes { shared, render: render.as_mut(), place, outcome, held, wanted };
         let result =
             worker.record(decoder, record, position, &mut |rule, finding, fields| takes.finding(rule, finding, fields));
         if matches!(result, Ok(Decoded::Event)) && self.worker.fields().shape == self.text_shape {
@@ -210,7 +252,11 @@ struct Takes<'a> {
     place: Place,
     outcome: &'a mut Outcome,
     held: &'a mut Vec<Held>,
+    wanted: &'a mut Wanted,
 }
+
+/// For a rule and a kind of event: the sources of each field that correlations need.
+type Wanted = HashMap<(usize, KindId), Vec<Vec<FieldId>>>;
 
 impl Takes<'_> {
     fn finding(&mut self, rule: usize, finding: &Finding<'_>, fields: &Fields) {
@@ -223,13 +269,10 @@ impl Takes<'_> {
             }
         }
         let Some(correlator) = self.shared.correlator.as_ref().filter(|c| c.is_fed_by(rule)) else { return };
-        let of = |field: &String| {
-            let texts = detector.texts(fields, finding.raw, finding.kind, field);
-            texts.into_iter().map(|text| (field.clone(), text)).collect::<Vec<_>>()
-        };
-        let fields = correlator.needs(rule).iter().flat_map(of).collect();
-        let observed = Observed { rule, time_ns: finding.time_ns, position: finding.position, fields };
-        self.outcome.observations.push(observed);
+        let wanted = self.wanted.entry((rule, finding.kind)).or_insert_with(|| {
+            correlator.needs(rule).iter().map(|field| detector.sources(finding.kind, field)).collect()
+        });
+        self.outcome.observations.add(rule, finding, fields, wanted);
     }
 }
 

@@ -104,7 +104,8 @@ pub struct Correlator {
 
 /// State of one correlation.
 struct State {
-    groups: HashMap<Box<[u32]>, Group, foldhash::fast::RandomState>,
+    /// By key; see [`Correlator::key`].
+    groups: HashMap<u64, Group, foldhash::fast::RandomState>,
     /// Observations up to this time come too late.
     cut: i64,
     /// Instants up to this one have been evaluated.
@@ -117,12 +118,12 @@ struct Group {
     last_hit: i64,
 }
 
-/// Memory of a group beside its key and observations: its place in the map with the spare room maps keep.
-const GROUP_BYTES: usize = 128;
+/// Memory of a group beside its observations: its place in a map that is full to seven sixteenths or more.
+const GROUP_BYTES: usize = (size_of::<(u64, Group)>() + 1) * 16 / 7;
 
 impl Group {
-    fn bytes(&self, key: &[u32]) -> usize {
-        GROUP_BYTES + key.len() * 4 + self.list.capacity() * size_of::<Obs>()
+    fn bytes(&self) -> usize {
+        GROUP_BYTES + self.list.capacity() * size_of::<Obs>()
     }
 
     fn push(&mut self, o: Obs) {
@@ -338,6 +339,10 @@ impl Correlator {
             self.statistics.evicted_observations += 1;
             return;
         };
+        let Some(key) = self.key(&row.key) else {
+            self.statistics.evicted_observations += 1;
+            return;
+        };
         let observation = Obs {
             time_ns: place.time_ns,
             file: place.file,
@@ -349,10 +354,10 @@ impl Correlator {
         };
         self.statistics.observations += 1;
         let (groups, bytes) = (&mut self.groups, &mut self.bytes);
-        let group = self.states[c].groups.entry_ref(row.key.as_slice()).or_insert_with(|| {
+        let group = self.states[c].groups.entry(key).or_insert_with(|| {
             *groups += 1;
             let group = Group { list: Vec::with_capacity(1), sorted: true, last_hit: i64::MIN };
-            *bytes += group.bytes(&row.key);
+            *bytes += group.bytes();
             group
         });
         let before = group.list.capacity();
@@ -375,6 +380,26 @@ impl Correlator {
         }
     }
 
+    /// The values of a group in one number: up to two side by side, more as the number of their tuple.
+    fn key(&mut self, values: &[u32]) -> Option<u64> {
+        match *values {
+            [] => Some(0),
+            [one] => Some(u64::from(one)),
+            [one, two] => Some(pair(one, two)),
+            _ => self.tuple(values).map(u64::from),
+        }
+    }
+
+    /// The values that [`Self::key`] made `key` of.
+    fn key_values(&self, c: usize, key: u64) -> Vec<u32> {
+        match self.correlations[c].group_by.len() {
+            0 => Vec::new(),
+            1 => vec![key as u32],
+            2 => vec![key as u32, (key >> 32) as u32],
+            _ => self.tuple_values(key as u32),
+        }
+    }
+
     fn tuple(&mut self, values: &[u32]) -> Option<u32> {
         if values.is_empty() {
             return Some(NONE);
@@ -385,35 +410,42 @@ impl Correlator {
 
     /// Evaluates the instants of one correlation up to `until`, lets go what is not needed any more and passes hits on.
     fn evaluate(&mut self, c: usize, until: i64, hits: &mut Vec<Hit>) {
-        let groups = std::mem::take(&mut self.states[c].groups);
+        let mut groups = std::mem::take(&mut self.states[c].groups);
         let after = self.states[c].done;
         let (plan, correlations) = (Arc::clone(&self.plan), Arc::clone(&self.correlations));
         let test = Test::new(&correlations[c], &plan.wirings[c].sources);
-        let mut kept = HashMap::default();
+        let silence = until.saturating_sub(correlations[c].timespan_ns);
         let mut found = Vec::new();
-        for (key, mut group) in groups {
-            self.bytes -= group.bytes(&key);
+        groups.retain(|&key, group| {
+            self.bytes -= group.bytes();
             self.groups -= 1;
             group.sort();
             found.clear();
             let mut stretch = Stretch { after, until, last_hit: group.last_hit };
             let needed = test.run(&group.list, &mut stretch, &mut found);
             group.last_hit = stretch.last_hit;
-            for f in &found {
-                self.pass_on(c, &key, &group.list, *f);
-                if self.plan.wirings[c].reports {
-                    hits.push(self.hit(c, &key, &group.list, *f));
+            if !found.is_empty() {
+                let values = self.key_values(c, key);
+                for f in &found {
+                    self.pass_on(c, &values, &group.list, *f);
+                    if plan.wirings[c].reports {
+                        hits.push(self.hit(c, &values, &group.list, *f));
+                    }
                 }
             }
-            group.drop_first(if until == i64::MAX { group.list.len() } else { needed });
-            let silent = group.last_hit > until.saturating_sub(self.correlations[c].timespan_ns);
-            if until < i64::MAX && (silent || !group.list.is_empty()) {
-                self.groups += 1;
-                self.bytes += group.bytes(&key);
-                kept.insert(key, group);
+            if until == i64::MAX {
+                return false;
             }
-        }
-        self.states[c].groups = kept;
+            group.drop_first(needed);
+            let kept = group.last_hit > silence || !group.list.is_empty();
+            if kept {
+                self.groups += 1;
+                self.bytes += group.bytes();
+            }
+            kept
+        });
+        shrink(&mut groups);
+        self.states[c].groups = groups;
         self.states[c].done = until;
     }
 
@@ -546,7 +578,11 @@ impl Correlator {
                     self.compact(c, middle, &mut hits);
                 }
             }
-            self.rebuild_values();
+            // Numbering all values again pays only when they are much of what is held.
+            let values = self.values.bytes() + self.tuples.bytes();
+            if values > self.limits.bytes / 4 || self.is_full_for_long() {
+                self.rebuild_values();
+            }
             while self.is_full_for_long() && self.groups > 0 {
                 self.evict();
                 self.rebuild_values();
@@ -615,43 +651,41 @@ impl Correlator {
     /// Drops the older half of groups that are still too large.
     fn thin_out(&mut self, c: usize) {
         let bound = self.limits.observations_per_group;
-        for (key, group) in &mut self.states[c].groups {
+        for group in self.states[c].groups.values_mut() {
             if group.list.len() > bound / 4 * 3 {
-                self.bytes -= group.bytes(key);
+                self.bytes -= group.bytes();
                 group.sort();
                 let dropped = group.list.len().saturating_sub(bound / 2);
                 group.drop_first(dropped);
                 self.statistics.evicted_observations += dropped as u64;
-                self.bytes += group.bytes(key);
+                self.bytes += group.bytes();
             }
         }
     }
 
     /// Of the correlation that holds most: drops the older half of its groups, and the older half of each other group.
     fn evict(&mut self) {
-        let size = |s: &State| s.groups.iter().map(|(k, g)| g.bytes(k)).sum::<usize>();
+        let size = |s: &State| s.groups.values().map(Group::bytes).sum::<usize>();
         let Some(state) = self.states.iter_mut().max_by_key(|s| size(s)) else {
             return;
         };
         let newest = |g: &Group| g.list.iter().map(|o| o.time_ns).max().unwrap_or(g.last_hit);
-        let mut order: Vec<(i64, Box<[u32]>)> =
-            state.groups.iter().map(|(key, group)| (newest(group), key.clone())).collect();
+        let mut order: Vec<(i64, u64)> = state.groups.iter().map(|(key, group)| (newest(group), *key)).collect();
         order.sort_unstable();
         order.truncate(order.len() / 2);
-        let mut gone: Vec<(Box<[u32]>, Group)> =
-            order.iter().filter_map(|(_, key)| state.groups.remove_entry(key)).collect();
-        for (key, group) in &mut state.groups {
-            self.bytes -= group.bytes(key);
+        let mut gone: Vec<(u64, Group)> = order.iter().filter_map(|(_, key)| state.groups.remove_entry(key)).collect();
+        for group in state.groups.values_mut() {
+            self.bytes -= group.bytes();
             group.sort();
             let half = group.list.len().div_ceil(2);
             group.drop_first(half);
             self.statistics.evicted_observations += half as u64;
-            self.bytes += group.bytes(key);
+            self.bytes += group.bytes();
         }
         gone.extend(state.groups.extract_if(|_, g| g.list.is_empty()));
-        for (key, group) in &gone {
+        for (_, group) in &gone {
             self.groups -= 1;
-            self.bytes -= group.bytes(key);
+            self.bytes -= group.bytes();
             self.statistics.evicted_groups += 1;
             self.statistics.evicted_observations += group.list.len() as u64;
         }
@@ -669,10 +703,13 @@ impl Correlator {
         for (state, correlation) in self.states.iter_mut().zip(self.correlations.iter()) {
             let groups = std::mem::take(&mut state.groups);
             state.groups.reserve(groups.len());
-            for (mut key, mut group) in groups {
-                for id in &mut key {
-                    *id = renamed.value(*id);
-                }
+            for (key, mut group) in groups {
+                let key = match correlation.group_by.len() {
+                    0 => key,
+                    1 => u64::from(renamed.value(key as u32)),
+                    2 => pair(renamed.value(key as u32), renamed.value((key >> 32) as u32)),
+                    _ => u64::from(renamed.tuple(key as u32)),
+                };
                 for o in &mut group.list {
                     o.carry = renamed.tuple(o.carry);
                     if correlation.kind == Type::ValueCount {
@@ -747,6 +784,17 @@ impl Row {
             self.chosen[i] = 0;
         }
         false
+    }
+}
+
+fn pair(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
+}
+
+/// Gives back the room of groups that went, so that [`GROUP_BYTES`] is true.
+fn shrink(groups: &mut HashMap<u64, Group, foldhash::fast::RandomState>) {
+    if groups.len() < groups.capacity() / 2 {
+        groups.shrink_to_fit();
     }
 }
 

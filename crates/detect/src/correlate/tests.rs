@@ -412,6 +412,30 @@ fn long_input_in_order_is_exact_in_little_memory() {
 }
 
 #[test]
+fn groups_that_no_window_needs_any_more_are_let_go() {
+    let limits = Limits { groups: 300, bytes: 200_000, ..Limits::default() };
+    // Every tenth second the same three values, else values never seen again.
+    let list: Vec<Match> = (0..20_000_i64)
+        .map(|t| {
+            let host = if t % 10 == 0 { "same".to_owned() } else { format!("h{t}") };
+            at(t, 0, t as u64, &[("host", &host), ("user", &host), ("v", "1")])
+        })
+        .collect();
+    for window in ["sliding", "tumbling", "session\n    gap: 30s"] {
+        let yaml = format!(
+            "title: T\nid: t\ncorrelation:\n    type: event_count\n    rules: [a]\n    group-by: [host, user, v]\n    \
+             timespan: 60s\n    window: {window}\n    condition: {{gte: 3}}\n"
+        );
+        let correlations = correlations(&yaml);
+        let (bounded, statistics) = run_with(&correlations, &list, limits);
+        assert!(statistics.exact() && statistics.compactions > 3, "{window}: {statistics:?}");
+        let (whole, _) = run_with(&correlations, &list, Limits::default());
+        assert!(whole.len() > 100 && whole[0].group == ["same", "same", "1"]);
+        assert_eq!(bounded, whole);
+    }
+}
+
+#[test]
 fn hostile_groups_are_bounded_and_counted() {
     let limits = Limits { groups: 1000, observations_per_group: 100, bytes: 1_000_000, ..Limits::default() };
     let (mut engine, _) = Correlator::new(correlations(BRUTE), &rules(), limits);

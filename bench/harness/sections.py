@@ -419,6 +419,8 @@ def indicators(setting, results):
     for corpus in ("otrf", "procs-unique"):
         events = setting.corpus(corpus)["events"]
         net = {what: (figures[corpus, what] - figures["load", what]).least for what in ("without", "with")}
+        if net["with"] <= net["without"] / 2:
+            raise Failed(f"{corpus}: the machine is too noisy to tell what the indicators cost ({net})")
         for what in net:
             results.table("indicators").add(
                 {

@@ -10,6 +10,7 @@ use crate::exit::Exit;
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
+    heeded: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -39,5 +40,15 @@ impl Stop {
     /// Whether somebody asked.
     pub fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that reading ended because somebody asked.
+    pub fn heed(&self) {
+        self.heeded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether reading ended before the end. Who asks when everything was read stops nothing.
+    pub fn was_heeded(&self) -> bool {
+        self.heeded.load(Ordering::Relaxed)
     }
 }

@@ -95,7 +95,7 @@ impl KindPlan {
     fn hold(&mut self, detector: &Detector, field: RuleField, discriminators: &[FieldId]) -> &Held {
         let at = &mut self.held_at[field as usize];
         if *at == 0 {
-            let fields = detector.held_as(self.kind, &detector.fields[field as usize]);
+            let fields = detector.sources(self.kind, &detector.fields[field as usize]);
             let discriminator = match fields[..] {
                 [one] => discriminators.iter().position(|&d| d == one).map(|d| d as u8),
                 _ => None,
@@ -166,7 +166,6 @@ impl KindPlan {
 }
 
 /// Goes through the items of a body; see [`KindPlan::items`].
-#[derive(Clone)]
 pub(super) struct Items<'a> {
     plan: Option<&'a KindPlan>,
     numbers: &'a [RuleField],
@@ -213,7 +212,7 @@ impl<'a> Items<'a> {
         Place { field, fields: self.plan.and_then(|plan| plan.held(field)).map_or(&[], |held| &held.fields), known }
     }
 
-    /// What is known decides of a condition, if it does. Goes through all its items.
+    /// What the known items say of a condition, if they decide it. Goes through all its items.
     pub(super) fn decide(&mut self, expr: &Expr) -> Option<bool> {
         match expr {
             Expr::Named(_, inner) => self.decide(inner),

@@ -145,12 +145,6 @@ impl Detector {
         kinds.entry((kind, shape)).or_insert_with(new).clone()
     }
 
-    /// The fields that hold what rules call `field` in an event of `kind`.
-    fn held_as(&self, kind: KindId, field: &str) -> Box<[FieldId]> {
-        let ids = self.taxonomy.sources(kind, field).into_iter().map(|name| self.names.get(&name));
-        ids.filter(|&id| id != FieldId::OTHER).collect()
-    }
-
     /// The rules in the order in which findings of one event are reported.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
@@ -170,9 +164,9 @@ impl Detector {
     }
 
     /// The fields that hold what rules call `field` in events of `kind`.
-    pub fn sources(&self, kind: KindId, field: &str) -> Vec<FieldId> {
-        let ids = self.taxonomy.sources(kind, field).iter().map(|name| self.names.get(name)).collect::<Vec<_>>();
-        ids.into_iter().filter(|id| *id != FieldId::OTHER).collect()
+    pub fn sources(&self, kind: KindId, field: &str) -> Box<[FieldId]> {
+        let ids = self.taxonomy.sources(kind, field).into_iter().map(|name| self.names.get(&name));
+        ids.filter(|&id| id != FieldId::OTHER).collect()
     }
 
     /// The field names that decoders must hand out.

@@ -293,7 +293,7 @@ fn lower_test(test: &Test, context: Context<'_>) -> Check {
         Test::Null => Check::Null,
         Test::Exists(wanted) => Check::Exists(*wanted),
         Test::FieldRef(field, op, case) => {
-            Check::FieldRef { fields: context.detector.held_as(context.kind, field), op: *op, case: *case }
+            Check::FieldRef { fields: context.detector.sources(context.kind, field), op: *op, case: *case }
         }
         Test::TimePart(part, number) => Check::TimePart(*part, *number),
     }

@@ -38,7 +38,8 @@ pub(super) struct LazyRegex {
     required: Vec<AnyOf>,
     /// Every text that matches is at least so long, in bytes.
     least: usize,
-    run: OnceLock<Option<Run>>,
+    /// What it means; `None` only for a pattern that the rule loader should have refused.
+    hir: OnceLock<Option<Hir>>,
     ascii: OnceLock<Option<AsciiProgram>>,
     full: OnceLock<Option<meta::Regex>>,
 }
@@ -70,7 +71,7 @@ impl LazyRegex {
             text: pattern.text.clone(),
             required,
             least: pattern.least,
-            run: OnceLock::new(),
+            hir: OnceLock::new(),
             ascii: OnceLock::new(),
             full: OnceLock::new(),
         }
@@ -86,17 +87,17 @@ impl LazyRegex {
         if !self.required.iter().all(|list| list.is_in(folded, is_ascii)) {
             return false;
         }
-        if let Some(run) = self.run.get_or_init(|| Run::new(&parse(&self.text).ok()?)) {
+        let Some(hir) = self.hir.get_or_init(|| parse(&self.text).ok()) else { return false };
+        if let Some(run) = Run::of(hir) {
             return std::str::from_utf8(plain).is_ok_and(|text| run.is_in(text));
         }
         if is_ascii
-            && let Some(program) = self.ascii.get_or_init(|| AsciiProgram::new(&ascii_part(&parse(&self.text).ok()?)))
+            && let Some(program) = self.ascii.get_or_init(|| AsciiProgram::new(&ascii_part(hir)))
             && let Some(found) = program.is_match(plain)
         {
             return found;
         }
-        // Only a pattern that the rule loader should have refused does not compile.
-        let full = self.full.get_or_init(|| compile(&parse(&self.text).ok()?));
+        let full = self.full.get_or_init(|| compile(hir));
         full.as_ref().is_some_and(|regex| std::str::from_utf8(plain).is_ok() && regex.is_match(plain))
     }
 }
@@ -112,17 +113,17 @@ fn compile(hir: &Hir) -> Option<meta::Regex> {
 
 /// So many characters of a class in a row (`.{1000,}`, a way to ask for long values). An automaton would count from
 /// every character on at once.
-struct Run {
-    class: ClassUnicode,
+struct Run<'a> {
+    class: &'a ClassUnicode,
     least: u32,
 }
 
-impl Run {
+impl<'a> Run<'a> {
     /// The run that is all an expression asks for.
-    fn new(hir: &Hir) -> Option<Self> {
+    fn of(hir: &'a Hir) -> Option<Self> {
         let HirKind::Repetition(Repetition { min, sub, .. }) = hir.kind() else { return None };
         let HirKind::Class(Class::Unicode(class)) = sub.kind() else { return None };
-        Some(Self { class: class.clone(), least: *min })
+        Some(Self { class, least: *min })
     }
 
     fn is_in(&self, text: &str) -> bool {

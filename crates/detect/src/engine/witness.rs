@@ -157,7 +157,7 @@ impl<'a> Signs<'a> {
             (Some(true), _) => Outlook::Always,
             (Some(false), _) => Outlook::Never,
             (None, Link::All) => self.cheapest(&item.tests, &mut |signs, test| signs.test(test, &place)),
-            (None, Link::Any) => self.any_of(&item.tests, &place),
+            (None, Link::Any) => self.any_of(&item.tests, &mut |signs, test| signs.test(test, &place)),
         }
     }
 
@@ -207,13 +207,13 @@ impl<'a> Signs<'a> {
         }
     }
 
-    /// The witness of "at least `count` of these": that of every part.
+    /// The witness of "at least `count` of these": that of every part. Conditions are gone through to their end, because
+    /// their items must be.
     fn union<T>(&mut self, parts: &[T], count: u32, outlook: &mut dyn FnMut(&mut Self, &T) -> Outlook) -> Outlook {
         let budget = self.budget;
         let mut choice = Choice { price: 0.0, first: self.list.len() };
         let (mut sure, mut possible, mut open, mut dear) = (0, 0, false, false);
         for part in parts {
-            // Parts beyond the budget are gone through too, because their items must be.
             self.budget = if open || dear { 0.0 } else { budget - choice.price };
             match outlook(self, part) {
                 Outlook::Never => {}
@@ -240,27 +240,17 @@ impl<'a> Signs<'a> {
         outlook
     }
 
-    /// The witness of "any of these tests".
-    fn any_of(&mut self, tests: &[Test], place: &ItemPlace<'_>) -> Outlook {
-        let mut choice = Choice { price: 0.0, first: self.list.len() };
-        let (budget, mut outlook) = (self.budget, Outlook::Never);
-        for test in tests {
-            self.budget = budget - choice.price;
-            match self.test(test, place) {
-                Outlook::Signs(signs) => {
-                    choice.price += signs.price;
-                    outlook = if choice.price > budget { Outlook::Dear } else { Outlook::Signs(choice) };
-                }
-                Outlook::Never => {}
-                other => outlook = other,
+    /// The witness of "any of these", none of which has items of its own: over at the first that settles it.
+    fn any_of<T>(&mut self, parts: &[T], outlook: &mut dyn FnMut(&mut Self, &T) -> Outlook) -> Outlook {
+        let mut settled = false;
+        self.union(parts, 1, &mut |signs, part| {
+            if settled {
+                return Outlook::Never;
             }
-            if !matches!(outlook, Outlook::Signs(_) | Outlook::Never) {
-                self.list.truncate(choice.first);
-                break;
-            }
-        }
-        self.budget = budget;
-        outlook
+            let found = outlook(signs, part);
+            settled = matches!(found, Outlook::Always | Outlook::Open | Outlook::Dear);
+            found
+        })
     }
 
     fn test(&mut self, test: &Test, place: &ItemPlace<'_>) -> Outlook {
@@ -367,7 +357,7 @@ impl<'a> Signs<'a> {
     /// A regular expression holds only if one literal of each required list stands in the text.
     fn regex(&mut self, place: &ItemPlace<'_>, required: &[Vec<String>]) -> Outlook {
         let outlook = self.cheapest(required, &mut |signs, list| {
-            signs.union(list, 1, &mut |signs, literal| {
+            signs.any_of(list, &mut |signs, literal| {
                 signs.pieces.clear();
                 signs.cut(literal);
                 let inside = signs.rarest_inside(place);

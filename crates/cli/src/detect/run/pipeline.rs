@@ -36,7 +36,7 @@ pub(super) fn run(shared: Shared, job: &Job, output: &dyn NewRender, sink: &mut 
     result?;
     let stats = taker.finish();
     left_to_the_system(shared);
-    stats.map(|stats| Stats { stopped: job.stop.is_asked(), ..stats })
+    stats.map(|stats| Stats { stopped: job.stop.was_heeded(), ..stats })
 }
 
 /// Everything on this thread.
@@ -64,7 +64,7 @@ fn left_to_the_system<T>(what: T) {
     std::mem::forget(what);
 }
 
-/// Reads all inputs one after the other; stops when `give` wants no more.
+/// Reads all inputs one after the other, until `give` wants no more or somebody asks to stop.
 fn inputs(job: &Job, spare: &Spare, give: &mut dyn FnMut(Message) -> bool) {
     for (index, input) in job.inputs.iter().enumerate() {
         let index = index as u32;
@@ -74,14 +74,18 @@ fn inputs(job: &Job, spare: &Spare, give: &mut dyn FnMut(Message) -> bool) {
             wanted = give(Message::Task(task)) && !job.stop.is_asked();
             wanted
         });
-        if !wanted {
+        if !wanted && !job.stop.is_asked() {
             return;
         }
         let message = match result {
             Ok(()) => Message::Read,
             Err(error) => Message::Failed { file: index, reason: error.to_string(), begun },
         };
-        if !give(message) || job.stop.is_asked() {
+        let wanted = give(message);
+        if job.stop.is_asked() {
+            return job.stop.heed();
+        }
+        if !wanted {
             return;
         }
     }

@@ -49,12 +49,17 @@ pub(super) struct Spare {
     chunks: Mutex<Vec<Chunk>>,
 }
 
-/// Most buffers that are kept.
+/// Most buffers that are kept, and the largest block among them: one enormous record makes a buffer that nobody needs
+/// again.
 const SPARE: usize = 16;
+const SPARE_BYTES: usize = 4 << 20;
 
 impl Spare {
     /// Keeps a buffer that is not needed any more.
     pub(super) fn keep(&self, chunk: Chunk) {
+        if matches!(&chunk, Chunk::Records(block) if block.bytes().len() > SPARE_BYTES) {
+            return;
+        }
         let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
         if chunks.len() < SPARE {
             chunks.push(chunk);

@@ -66,7 +66,7 @@ struct Observed {
 
 impl Observations {
     /// Adds a match; `wanted` are the sources of each needed field.
-    fn add(&mut self, rule: usize, finding: &Finding<'_>, fields: &Fields, wanted: &[Vec<FieldId>]) {
+    fn add(&mut self, rule: usize, finding: &Finding<'_>, fields: &Fields, wanted: &[Box<[FieldId]>]) {
         for (place, sources) in wanted.iter().enumerate() {
             for field in fields.list().iter().filter(|f| sources.contains(&f.name)) {
                 if let Some(text) = text_of(fields, finding.raw, field) {
@@ -256,7 +256,7 @@ struct Takes<'a> {
 }
 
 /// For a rule and a kind of event: the sources of each field that correlations need.
-type Wanted = HashMap<(usize, KindId), Vec<Vec<FieldId>>>;
+type Wanted = HashMap<(usize, KindId), Vec<Box<[FieldId]>>>;
 
 impl Takes<'_> {
     fn finding(&mut self, rule: usize, finding: &Finding<'_>, fields: &Fields) {

@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// Rules are thousands of small trees and a run touches each of its pages for the first time: this allocator took 6 %
+/// of a short run away (docs/benchmarks.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     khien_cli::main(std::env::args_os(), &khien_cli::locale::Environment::of_process())
 }

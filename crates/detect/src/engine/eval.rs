@@ -135,6 +135,11 @@ impl Evaluation<'_> {
         if let Check::Regex(regex) = check {
             return self.values.texts(value, self.source).is_some_and(|(plain, folded)| regex.holds(plain, folded));
         }
+        if let Check::Contains { needle, case: Case::Fold } = check
+            && let Some(found) = self.values.raw(value, self.source).and_then(|raw| needle.is_in_raw(raw))
+        {
+            return found;
+        }
         let text = match check {
             Check::Text { case: Case::Fold, .. }
             | Check::Contains { case: Case::Fold, .. }

@@ -195,7 +195,7 @@ fn head_key(bytes: &[u8], width: usize) -> u64 {
 
 /// The last `width` (4 or 8) soft bytes.
 #[inline]
-fn tail_key(bytes: &[u8], width: usize) -> u64 {
+pub(super) fn tail_key(bytes: &[u8], width: usize) -> u64 {
     if width == 8 {
         bytes.last_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b) | SOFT)
     } else {

@@ -153,9 +153,9 @@ impl Bitmap {
 #[expect(clippy::cast_possible_wrap, reason = "the instructions take words as signed")]
 mod vectors {
     use std::arch::x86_64::{
-        __m512i, __mmask16, _mm512_and_si512, _mm512_mask_i32gather_epi32, _mm512_maskz_loadu_epi8,
+        __m512i, __mmask16, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_mask_i32gather_epi32, _mm512_maskz_loadu_epi8,
         _mm512_mullo_epi32, _mm512_or_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_sllv_epi32,
-        _mm512_srl_epi32, _mm512_srli_epi32, _mm512_test_epi32_mask, _mm_cvtsi32_si128,
+        _mm512_srl_epi32, _mm512_srli_epi32, _mm512_test_epi32_mask,
     };
 
     use super::super::witness::gram;

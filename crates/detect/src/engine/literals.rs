@@ -1,7 +1,9 @@
-//! Whether a folded text contains any of a list of literals.
+//! Whether a folded text contains any of a list of literals, or ends with one.
 
 use memchr::memmem;
 
+use super::eval::ends_with;
+use super::filter::tail_key;
 use super::grams::{Grams, Table};
 use super::witness::{GRAM, gram};
 
@@ -49,9 +51,42 @@ impl LiteralSet {
     }
 }
 
+/// Literals that a folded text may end with, found by their last eight bytes.
+#[derive(Default)]
+pub(super) struct Ends {
+    long: Table<u64, Box<[u8]>>,
+    /// Those shorter than eight bytes.
+    short: Vec<Box<[u8]>>,
+}
+
+/// Bytes that the table looks at.
+const TAIL: usize = 8;
+
+impl Ends {
+    pub(super) fn new(literals: Vec<Box<[u8]>>) -> Self {
+        let (mut long, short): (Vec<_>, Vec<_>) = literals.into_iter().partition(|literal| literal.len() >= TAIL);
+        long.sort_by_cached_key(|literal| tail_key(literal, TAIL));
+        let mut table = Table::with_capacity(long.len());
+        for literal in long {
+            table.push(tail_key(&literal, TAIL), literal);
+        }
+        Self { long: table, short }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.long.is_empty() && self.short.is_empty()
+    }
+
+    /// Whether `text` ends with one of the literals.
+    pub(super) fn is_end_of(&self, text: &[u8]) -> bool {
+        self.short.iter().any(|end| ends_with(text, end))
+            || (text.len() >= TAIL && self.long.get(tail_key(text, TAIL)).iter().any(|end| ends_with(text, end)))
+    }
+}
+
 /// How common four bytes are in command lines and paths, roughly: vowels, frequent letters, separators.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "callers hold a reference into longer text")]
-fn commonness(piece: &[u8; GRAM]) -> u32 {
+pub(super) fn commonness(piece: &[u8; GRAM]) -> u32 {
     piece
         .iter()
         .map(|byte| match byte {
@@ -78,6 +113,13 @@ mod tests {
             let long: Vec<Box<[u8]>> = literals.into_iter().filter(|l| l.len() >= GRAM).collect();
             let expected = long.iter().any(|l| memmem::find(text.as_bytes(), l).is_some());
             prop_assert_eq!(LiteralSet::new(&long).is_in(text.as_bytes()), expected);
+        }
+
+        #[test]
+        fn finds_ends(text in "[ab.]{0,16}", ends in prop::collection::vec("[ab.]{0,12}", 0..20)) {
+            let expected = ends.iter().any(|end| text.ends_with(end));
+            let ends = Ends::new(ends.iter().map(|end| end.as_bytes().into()).collect());
+            prop_assert_eq!(ends.is_end_of(text.as_bytes()), expected);
         }
     }
 }

@@ -4,7 +4,8 @@
 //! allow it at that place ("Teddy", as in Hyperscan and `aho-corasick`). One instruction looks up 32 or 64 bytes at
 //! once. Both cases of a letter are allowed, so the text needs no folding.
 
-use super::witness::GRAM;
+use super::literals::commonness;
+use super::witness::{GRAM, gram};
 
 /// Most pieces for which this pays; with more, too many positions pass.
 pub(super) const PIECES: usize = 160;
@@ -56,6 +57,56 @@ impl Nibbles {
         });
         groups != 0
     }
+}
+
+/// A literal that is looked for in long JSON strings as they stand, without unescaping or folding them first.
+pub(super) struct RawNeedle {
+    /// As JSON spells it, in small letters.
+    spelled: Box<[u8]>,
+    /// Where its rarest four bytes begin.
+    offset: usize,
+    nibbles: Nibbles,
+}
+
+impl RawNeedle {
+    /// For a folded literal; `None` when JSON has more than one usual spelling of it, or it is too short.
+    pub(super) fn new(literal: &[u8]) -> Option<Self> {
+        if !literal.iter().all(|byte| (0x20..0x7F).contains(byte)) {
+            return None;
+        }
+        let mut spelled = Vec::with_capacity(literal.len());
+        for &byte in literal {
+            if matches!(byte, b'\\' | b'"') {
+                spelled.push(b'\\');
+            }
+            spelled.push(byte);
+        }
+        let windows = spelled.windows(GRAM).enumerate().filter_map(|(at, w)| Some((at, w.first_chunk::<GRAM>()?)));
+        let (offset, rarest) = windows.min_by_key(|(_, piece)| commonness(piece))?;
+        Some(Self { nibbles: Nibbles::new(&[gram(rarest)]), spelled: spelled.into(), offset })
+    }
+
+    /// Whether it stands in `raw`; `None` when that cannot be told without unescaping.
+    pub(super) fn is_in(&self, raw: &[u8]) -> Option<bool> {
+        let mut found = Some(false);
+        self.nibbles.scan(raw, &mut |at| {
+            let Some(start) = at.checked_sub(self.offset).filter(|_| found == Some(false)) else { return };
+            let stands = raw.get(start..start + self.spelled.len());
+            if stands.is_some_and(|stands| stands.eq_ignore_ascii_case(&self.spelled)) {
+                found = begins_character(raw, start);
+            }
+        });
+        found
+    }
+}
+
+/// Whether a character of a JSON string begins at `at` and not the rest of an escape; `None` behind a `\u`.
+fn begins_character(raw: &[u8], at: usize) -> Option<bool> {
+    let before = &raw[..at];
+    if before[at.saturating_sub(5)..].windows(2).any(|pair| pair == b"\\u") {
+        return None;
+    }
+    Some(before.iter().rev().take_while(|&&byte| byte == b'\\').count().is_multiple_of(2))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -171,6 +222,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_raw_literal_is_found_where_the_text_has_it(
+            text in r#"[a-cA-C\\"\n\u{1}đn ]{0,30}"#,
+            literal in r#"[a-c\\"n ]{1,6}"#,
+        ) {
+            let raw = serde_json::to_string(&text).unwrap();
+            let raw = raw[1..raw.len() - 1].as_bytes();
+            if let Some(found) = RawNeedle::new(literal.as_bytes()).and_then(|needle| needle.is_in(raw)) {
+                prop_assert_eq!(found, text.to_ascii_lowercase().contains(&literal), "{}", String::from_utf8_lossy(raw));
+            }
+        }
+
         #[test]
         fn vectors_agree_with_the_plain_loop(text in "[a-eA-E\\\\. ]{0,300}", pieces in prop::collection::vec("[a-e\\\\. ]{4}", 1..40)) {
             let grams: Vec<u32> = pieces.iter().map(|p| gram(p.as_bytes().first_chunk().unwrap())).collect();

@@ -10,9 +10,9 @@ use khien_event::taxonomy::KindId;
 use memchr::memmem;
 
 use super::Detector;
-use super::eval::ends_with;
 use super::kind::{Items, RuleField};
-use super::literals::LiteralSet;
+use super::literals::{Ends, LiteralSet};
+use super::nibbles::RawNeedle;
 use super::regex::LazyRegex;
 use crate::rule::{Case, Compare, Expr, Item, Link, Part, Test, TextOp, TimePart};
 use crate::text::fold;
@@ -54,7 +54,7 @@ pub(super) struct Group {
     /// Substrings, folded.
     pub(super) contained: Vec<Box<[u8]>>,
     /// Ends, folded.
-    pub(super) ends: Vec<Box<[u8]>>,
+    pub(super) ends: Ends,
     asked: AtomicU32,
     search: OnceLock<LiteralSet>,
 }
@@ -65,11 +65,9 @@ const WORTH_BUILDING: u32 = 4;
 impl Group {
     /// Whether a folded text is or contains one of the literals.
     pub(super) fn holds(&self, folded: &[u8]) -> bool {
-        self.equal.contains(folded) || self.ends(folded) || (!self.contained.is_empty() && self.contains(folded))
-    }
-
-    fn ends(&self, folded: &[u8]) -> bool {
-        self.ends.iter().any(|end| ends_with(folded, end))
+        self.equal.contains(folded)
+            || self.ends.is_end_of(folded)
+            || (!self.contained.is_empty() && self.contains(folded))
     }
 
     fn contains(&self, folded: &[u8]) -> bool {
@@ -88,11 +86,18 @@ impl Group {
 pub(super) struct Needle {
     pub(super) literal: Box<[u8]>,
     finder: OnceLock<memmem::Finder<'static>>,
+    raw: OnceLock<Option<Box<RawNeedle>>>,
 }
 
 impl Needle {
     fn new(literal: Box<[u8]>) -> Self {
-        Self { literal, finder: OnceLock::new() }
+        Self { literal, finder: OnceLock::new(), raw: OnceLock::new() }
+    }
+
+    /// Whether the literal, folded, stands in a JSON string that is still escaped and spelled the usual way; `None` when
+    /// only the text itself can tell.
+    pub(super) fn is_in_raw(&self, raw: &[u8]) -> Option<bool> {
+        self.raw.get_or_init(|| RawNeedle::new(&self.literal).map(Box::new)).as_ref()?.is_in(raw)
     }
 
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
@@ -264,6 +269,7 @@ pub(super) fn lower_item(item: &Item, field: RuleField, fields: &[FieldId], cont
 /// Moves the literals that one search can decide out of `checks`.
 fn take_group(checks: &mut Vec<Check>) -> Option<Group> {
     let mut group = Group::default();
+    let mut ends = Vec::new();
     let mut rest = Vec::with_capacity(checks.len());
     for check in checks.drain(..) {
         match check {
@@ -274,12 +280,13 @@ fn take_group(checks: &mut Vec<Check>) -> Option<Group> {
                 group.contained.push(needle.literal);
             }
             Check::Text { shape: Shape::EndsWith, literal, case: Case::Fold } => {
-                group.ends.push(literal);
+                ends.push(literal);
             }
             other => rest.push(other),
         }
     }
     *checks = rest;
+    group.ends = Ends::new(ends);
     (!group.equal.is_empty() || !group.contained.is_empty() || !group.ends.is_empty()).then_some(group)
 }
 

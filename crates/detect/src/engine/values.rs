@@ -21,9 +21,15 @@ enum Place {
     Arena(u32, u32),
 }
 
+/// Least length of a JSON string that is searched as it stands, and how often that is done.
+const RAW_BYTES: usize = 512;
+const RAW_SEARCHES: u8 = 4;
+
 struct Value {
     field: Field,
     next: u32,
+    /// How often it was searched as it stands.
+    searches: u8,
     text: Place,
     folded: Place,
 }
@@ -69,7 +75,7 @@ impl Values {
 
     fn push(&mut self, name: usize, field: Field) {
         let index = self.list.len() as u32;
-        self.list.push(Value { field, next: NONE, text: Place::Unknown, folded: Place::Unknown });
+        self.list.push(Value { field, next: NONE, searches: 0, text: Place::Unknown, folded: Place::Unknown });
         let (head, tail) = &mut self.heads[name];
         if *head == NONE {
             *head = index;
@@ -137,6 +143,19 @@ impl Values {
         }
         let entry = &self.list[index];
         self.at(entry.folded, &entry.field, source)
+    }
+
+    /// The bytes of a long JSON string that nobody has unescaped or folded yet, where a search in them is cheaper than
+    /// that. Says so a few times only: then the text is asked for by so many that it had better be made.
+    pub(super) fn raw<'a>(&mut self, value: ValueRef, source: Source<'a>) -> Option<&'a [u8]> {
+        let entry = &mut self.list[value.0 as usize];
+        let unread = matches!(entry.folded, Place::Unknown) && entry.field.kind == Kind::Escaped;
+        if !unread || source.fields.odd_escapes || entry.searches == RAW_SEARCHES {
+            return None;
+        }
+        let bytes = source.fields.bytes(source.raw, &entry.field);
+        entry.searches += 1;
+        (bytes.len() >= RAW_BYTES).then_some(bytes)
     }
 
     /// Both forms of the text of `value`, as it is and folded.

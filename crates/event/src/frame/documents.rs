@@ -8,6 +8,7 @@ use std::io::{self, Read};
 
 use khien_base::limits::RECORD_BYTES;
 
+use super::bytes::Bytes;
 use super::{BLOCK_BYTES, Block, Layout, Source};
 
 /// Members that hold the events of an envelope: AWS (trails, log groups, tables), Azure Monitor and Microsoft Graph, Google
@@ -311,7 +312,7 @@ struct Open {
 
 /// The bytes of one call.
 struct Work<'b> {
-    bytes: &'b mut Vec<u8>,
+    bytes: &'b mut Bytes,
     /// Up to where they were scanned.
     at: usize,
     spans: Vec<(u32, u32, u64)>,
@@ -408,7 +409,7 @@ impl Framer {
             Some(open) => open.start,
         };
         if work.spans.is_empty() && keep > 0 {
-            work.bytes.drain(..keep);
+            work.bytes.remove(0..keep);
             work.at -= keep;
             if let Some(open) = &mut self.open {
                 open.start = 0;

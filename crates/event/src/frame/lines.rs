@@ -61,7 +61,7 @@ impl Framer {
 
     /// Drops the first `count` bytes, which belong to an overlong line that ends there or goes on.
     fn drop_start<R: Read>(&mut self, source: &mut Source<R>, block: &mut Block, count: usize, ends: bool) {
-        block.bytes.drain(..count);
+        block.bytes.remove(0..count);
         self.dropped += count as u64;
         if ends {
             source.skip(self.line, self.dropped - 1);
@@ -76,7 +76,7 @@ impl Framer {
         if self.dropped > 0 {
             source.skip(self.line, self.dropped + block.bytes.len() as u64);
             self.dropped = 0;
-            block.bytes.clear();
+            block.bytes.truncate(0);
         }
         if block.bytes.is_empty() {
             return source.end();

@@ -5,6 +5,7 @@
 //! of which many stand on one line) its 1-based number.
 //! Memory is bounded by a few times [`RECORD_BYTES`] whatever comes in: a longer record is skipped and reported.
 
+mod bytes;
 mod documents;
 mod lines;
 mod octets;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use khien_base::limits::RECORD_BYTES;
 
 pub use self::documents::is_document;
+use bytes::Bytes;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -54,7 +56,7 @@ pub struct Record<'a> {
 /// Whole records of a stream, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Block {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     layout: Layout,
     headers: Arc<[u8]>,
 }
@@ -103,8 +105,7 @@ impl Block {
 
     /// Prepares for reuse; what one enormous record made it hold is given back.
     fn clear(&mut self, layout: Layout) {
-        self.bytes.clear();
-        self.bytes.shrink_to(4 * BLOCK_BYTES);
+        self.bytes.clear(4 * BLOCK_BYTES);
         self.layout = layout;
     }
 }
@@ -155,7 +156,14 @@ impl<R: Read> Frames<R> {
             Framing::Documents => Framer::Documents(documents::Framer::default()),
         };
         Self {
-            source: Source { reader, carry: Vec::new(), ended: false, paused: false, error: None, skipped: Vec::new() },
+            source: Source {
+                reader,
+                carry: Bytes::default(),
+                ended: false,
+                paused: false,
+                error: None,
+                skipped: Vec::new(),
+            },
             framer,
         }
     }
@@ -188,7 +196,7 @@ const SKIPPED: usize = 1_000;
 /// The stream and what was read of it but not yet given away.
 struct Source<R> {
     reader: R,
-    carry: Vec<u8>,
+    carry: Bytes,
     ended: bool,
     /// The last read gave nothing because nothing is there for now.
     paused: bool,
@@ -198,15 +206,13 @@ struct Source<R> {
 
 impl<R: Read> Source<R> {
     /// Appends what one read gives to `bytes`. At the end, after an error, and in a pause, that is nothing.
-    fn read_more(&mut self, bytes: &mut Vec<u8>) -> usize {
+    fn read_more(&mut self, bytes: &mut Bytes) -> usize {
         if self.ended {
             return 0;
         }
         self.paused = false;
-        let start = bytes.len();
-        bytes.resize(start + READ_BYTES, 0);
         let count = loop {
-            match self.reader.read(&mut bytes[start..]) {
+            match self.reader.read(bytes.room(READ_BYTES)) {
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -219,7 +225,7 @@ impl<R: Read> Source<R> {
                 }
             }
         };
-        bytes.truncate(start + count);
+        bytes.grow(count);
         self.ended = count == 0 && !self.paused;
         count
     }

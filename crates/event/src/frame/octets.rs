@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use khien_base::limits::RECORD_BYTES;
 
+use super::bytes::Bytes;
 use super::{BLOCK_BYTES, Block, Layout, Source};
 
 /// Divides a stream of counted messages.
@@ -51,13 +52,13 @@ impl Framer {
     fn take<R: Read>(
         &mut self,
         source: &mut Source<R>,
-        bytes: &mut Vec<u8>,
+        bytes: &mut Bytes,
         at: &mut usize,
         spans: &mut Vec<(u32, u32, u64)>,
     ) {
         loop {
             let dropped = self.drop.min((bytes.len() - *at) as u64);
-            bytes.drain(*at..*at + dropped as usize);
+            bytes.remove(*at..*at + dropped as usize);
             self.drop -= dropped;
             if self.drop > 0 {
                 return;
@@ -73,7 +74,7 @@ impl Framer {
                 Next::Overlong(from, length) => {
                     self.count += 1;
                     source.skip(self.count, length);
-                    bytes.drain(*at..start + from);
+                    bytes.remove(*at..start + from);
                     self.drop = length;
                 }
                 Next::Incomplete => return,

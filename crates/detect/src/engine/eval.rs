@@ -88,13 +88,19 @@ impl Evaluation<'_> {
     }
 
     fn group_holds(&mut self, target: &Target, group: &Group) -> bool {
-        let found = |folded: &[u8]| group.holds(folded);
         match target {
-            Target::Everywhere => self.everything.any(&mut |texts| found(texts.folded)),
+            Target::Everywhere => self.everything.any(&mut |texts| group.holds(texts.folded)),
             Target::Fields(fields) => {
-                self.any_value(fields, |eval, value| eval.values.folded(value, eval.source).is_some_and(found))
+                self.any_value(fields, |eval, value| eval.group_holds_for(value, group))
             }
         }
+    }
+
+    fn group_holds_for(&mut self, value: ValueRef, group: &Group) -> bool {
+        if let Some(found) = self.values.raw(value, self.source).and_then(|raw| group.holds_raw(raw)) {
+            return found;
+        }
+        self.values.folded(value, self.source).is_some_and(|folded| group.holds(folded))
     }
 
     /// Whether `test` holds for some value of `fields`.
@@ -132,6 +138,9 @@ impl Evaluation<'_> {
     }
 
     fn value_holds(&mut self, value: ValueRef, check: &Check) -> bool {
+        if matches!(check, Check::AnyText) {
+            return self.values.has_text(value);
+        }
         if let Check::Regex(regex) = check {
             return self.values.texts(value, self.source).is_some_and(|(plain, folded)| regex.holds(plain, folded));
         }
@@ -198,8 +207,7 @@ impl Evaluation<'_> {
         match &item.target {
             Target::Fields(fields) => {
                 self.any_value(fields, |eval, value| {
-                    let by_group =
-                        group.is_some_and(|g| eval.values.folded(value, eval.source).is_some_and(|t| g.holds(t)));
+                    let by_group = group.is_some_and(|g| eval.group_holds_for(value, g));
                     if by_group || item.tests.iter().any(|c| eval.one_value_holds(value, c)) {
                         out.push((item.field, Shown::Value(value)));
                     }
@@ -241,6 +249,7 @@ pub(super) fn ends_with(text: &[u8], end: &[u8]) -> bool {
 /// Whether `check`, which concerns text alone, holds for a text.
 pub(super) fn text_check_holds(check: &Check, texts: Texts<'_>) -> bool {
     match check {
+        Check::AnyText => true,
         Check::Text { shape, literal, case } => {
             let text = texts.of(*case);
             match shape {

@@ -109,9 +109,9 @@ impl Filter {
         !self.signs.is_empty()
     }
 
-    /// Hands the bodies of every sign in `value` to `found`.
+    /// Hands the bodies of every sign in `value` to `found`; returns at how many places some sign might have stood.
     #[inline]
-    pub(super) fn probe(&self, value: &[u8], found: &mut impl FnMut(&[u32])) {
+    pub(super) fn probe(&self, value: &[u8], found: &mut impl FnMut(&[u32])) -> u32 {
         if !self.whole.is_empty() {
             self.confirm(self.whole.get(whole_key(value)), found, |sign| {
                 sign.len() == value.len() && same(sign, value)
@@ -131,15 +131,14 @@ impl Filter {
                 });
             }
         }
-        if let Some(inside) = &self.inside {
-            inside.scan(value, &mut |id, start| {
-                let sign = self.bytes(id);
-                if value.get(start..).and_then(|v| v.get(..sign.len())).is_some_and(|v| same(sign, v)) {
-                    self.hand_out(id, found);
-                }
-                false
-            });
-        }
+        let Some(inside) = &self.inside else { return 0 };
+        inside.scan(value, &mut |id, start| {
+            let sign = self.bytes(id);
+            if value.get(start..).and_then(|v| v.get(..sign.len())).is_some_and(|v| same(sign, v)) {
+                self.hand_out(id, found);
+            }
+            false
+        })
     }
 
     fn confirm(&self, list: &[u32], found: &mut impl FnMut(&[u32]), stands: impl Fn(&[u8]) -> bool) {

@@ -36,6 +36,10 @@ impl<K: Hash + Eq + Copy, V> Table<K, V> {
         self.list.push(value);
     }
 
+    pub(super) fn into_values(self) -> impl Iterator<Item = V> {
+        self.list.into_iter()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -69,11 +73,15 @@ impl Grams {
     }
 
     /// Calls `found` with the number of a literal and where in `text` it would start, for every place where it may
-    /// stand, until that says that it is enough. The start lies beyond the text when the literal does not fit.
+    /// stand, until that says that it is enough. The start lies beyond the text when the literal does not fit. Returns
+    /// how many places were looked at.
     #[inline]
-    pub(super) fn scan(&self, text: &[u8], found: &mut impl FnMut(u32, usize) -> bool) {
-        let mut enough = false;
-        let mut hit = |gram: u32, at: usize| enough = enough || self.hit(gram, at, found);
+    pub(super) fn scan(&self, text: &[u8], found: &mut impl FnMut(u32, usize) -> bool) -> u32 {
+        let (mut enough, mut places) = (false, 0);
+        let mut hit = |gram: u32, at: usize| {
+            places += 1;
+            enough = enough || self.hit(gram, at, found);
+        };
         match self.first_look.as_ref().filter(|_| text.len() >= LONG) {
             Some(first_look) => first_look.scan(text, &mut |at| {
                 let gram = text[at..].first_chunk().map_or(0, gram);
@@ -83,6 +91,7 @@ impl Grams {
             }),
             None => self.bitmap.scan(text, &mut hit),
         }
+        places
     }
 
     #[inline(never)]

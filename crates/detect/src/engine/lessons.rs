@@ -18,17 +18,24 @@ pub(super) struct GramCounts {
     texts: u32,
 }
 
-/// Longest part of a text that is counted.
-const TEXT_BYTES: usize = 1_024;
+/// Most pieces of a text that are counted; of a longer one, stretches all over it, other ones of each text.
+const COUNTED: usize = 1_024;
+const STRETCH: usize = 128;
 
 impl GramCounts {
     /// Counts the pieces of a text.
     pub(super) fn add(&mut self, text: &[u8]) {
         self.texts += 1;
         let counters = self.counters.get_or_insert_with(|| Box::new([0; 1 << COUNTERS]));
-        for window in text.windows(GRAM).take(TEXT_BYTES) {
-            let counter = &mut counters[place(window.first_chunk().map_or(0, gram))];
-            *counter = counter.saturating_add(1);
+        let step = (text.len() / (COUNTED / STRETCH)).max(STRETCH);
+        let first = if step > STRETCH { (self.texts as usize).wrapping_mul(STRETCH) % step } else { 0 };
+        // What is counted stands for what is not.
+        let weight = u16::try_from(step / STRETCH).unwrap_or(u16::MAX);
+        for start in (first..text.len()).step_by(step) {
+            for window in text[start..].windows(GRAM).take(STRETCH) {
+                let counter = &mut counters[place(window.first_chunk().map_or(0, gram))];
+                *counter = counter.saturating_add(weight);
+            }
         }
     }
 

@@ -59,18 +59,52 @@ impl Nibbles {
     }
 }
 
-/// A literal that is looked for in long JSON strings as they stand, without unescaping or folding them first.
-pub(super) struct RawNeedle {
-    /// As JSON spells it, in small letters.
-    spelled: Box<[u8]>,
-    /// Where its rarest four bytes begin.
-    offset: usize,
+/// Literals that are looked for in long JSON strings as they stand, without unescaping or folding them first.
+pub(super) struct RawNeedles {
+    list: Vec<RawNeedle>,
     nibbles: Nibbles,
 }
 
+struct RawNeedle {
+    /// As JSON spells it, in small letters.
+    spelled: Box<[u8]>,
+    /// Where its rarest four bytes begin, and those.
+    offset: usize,
+    rarest: u32,
+}
+
+/// Most literals that are looked for like this.
+const NEEDLES: usize = 32;
+
+impl RawNeedles {
+    /// For folded literals; `None` when they are many, or one is too short or has several usual spellings in JSON.
+    pub(super) fn new(literals: &[Box<[u8]>]) -> Option<Self> {
+        let list = literals.iter().map(|literal| RawNeedle::new(literal)).take(NEEDLES + 1);
+        let list = list.collect::<Option<Vec<_>>>().filter(|list| list.len() <= NEEDLES)?;
+        let grams: Vec<u32> = list.iter().map(|needle| needle.rarest).collect();
+        Some(Self { nibbles: Nibbles::new(&grams), list })
+    }
+
+    /// Whether one of them stands in `raw`; `None` when that cannot be told without unescaping.
+    pub(super) fn are_in(&self, raw: &[u8]) -> Option<bool> {
+        let mut found = Some(false);
+        self.nibbles.scan(raw, &mut |at| {
+            let piece = raw[at..].first_chunk().map_or(0, gram);
+            for needle in self.list.iter().filter(|needle| needle.rarest == piece) {
+                if found == Some(false)
+                    && let Some(start) = at.checked_sub(needle.offset)
+                    && needle.stands_at(raw, start)
+                {
+                    found = begins_character(raw, start);
+                }
+            }
+        });
+        found
+    }
+}
+
 impl RawNeedle {
-    /// For a folded literal; `None` when JSON has more than one usual spelling of it, or it is too short.
-    pub(super) fn new(literal: &[u8]) -> Option<Self> {
+    fn new(literal: &[u8]) -> Option<Self> {
         if !literal.iter().all(|byte| (0x20..0x7F).contains(byte)) {
             return None;
         }
@@ -83,20 +117,11 @@ impl RawNeedle {
         }
         let windows = spelled.windows(GRAM).enumerate().filter_map(|(at, w)| Some((at, w.first_chunk::<GRAM>()?)));
         let (offset, rarest) = windows.min_by_key(|(_, piece)| commonness(piece))?;
-        Some(Self { nibbles: Nibbles::new(&[gram(rarest)]), spelled: spelled.into(), offset })
+        Some(Self { rarest: gram(rarest), spelled: spelled.into(), offset })
     }
 
-    /// Whether it stands in `raw`; `None` when that cannot be told without unescaping.
-    pub(super) fn is_in(&self, raw: &[u8]) -> Option<bool> {
-        let mut found = Some(false);
-        self.nibbles.scan(raw, &mut |at| {
-            let Some(start) = at.checked_sub(self.offset).filter(|_| found == Some(false)) else { return };
-            let stands = raw.get(start..start + self.spelled.len());
-            if stands.is_some_and(|stands| stands.eq_ignore_ascii_case(&self.spelled)) {
-                found = begins_character(raw, start);
-            }
-        });
-        found
+    fn stands_at(&self, raw: &[u8], start: usize) -> bool {
+        raw.get(start..start + self.spelled.len()).is_some_and(|stands| stands.eq_ignore_ascii_case(&self.spelled))
     }
 }
 
@@ -223,14 +248,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_raw_literal_is_found_where_the_text_has_it(
+        fn raw_literals_are_found_where_the_text_has_one(
             text in r#"[a-cA-C\\"\n\u{1}đn ]{0,30}"#,
-            literal in r#"[a-c\\"n ]{1,6}"#,
+            literals in prop::collection::vec(r#"[a-c\\"n ]{1,6}"#, 1..4),
         ) {
             let raw = serde_json::to_string(&text).unwrap();
             let raw = raw[1..raw.len() - 1].as_bytes();
-            if let Some(found) = RawNeedle::new(literal.as_bytes()).and_then(|needle| needle.is_in(raw)) {
-                prop_assert_eq!(found, text.to_ascii_lowercase().contains(&literal), "{}", String::from_utf8_lossy(raw));
+            let boxed: Vec<Box<[u8]>> = literals.iter().map(|literal| literal.as_bytes().into()).collect();
+            if let Some(found) = RawNeedles::new(&boxed).and_then(|needles| needles.are_in(raw)) {
+                let expected = literals.iter().any(|literal| text.to_ascii_lowercase().contains(literal));
+                prop_assert_eq!(found, expected, "{}", String::from_utf8_lossy(raw));
             }
         }
 

@@ -12,7 +12,7 @@ use memchr::memmem;
 use super::Detector;
 use super::kind::{Items, RuleField};
 use super::literals::{Ends, LiteralSet};
-use super::nibbles::RawNeedle;
+use super::nibbles::RawNeedles;
 use super::regex::LazyRegex;
 use crate::rule::{Case, Compare, Expr, Item, Link, Part, Test, TextOp, TimePart};
 use crate::text::fold;
@@ -46,6 +46,43 @@ pub(super) struct ItemNode {
     pub(super) group: Option<Box<Group>>,
 }
 
+impl ItemNode {
+    fn new(target: Target, field: RuleField, link: Link, mut checks: Vec<Check>) -> Self {
+        let group = (link == Link::Any && checks.len() > GROUP).then(|| take_group(&mut checks)).flatten();
+        checks.sort_by_key(check_cost);
+        Self { target, field, link, tests: checks.into(), group: group.map(Box::new) }
+    }
+
+    /// Whether it looks at the same values as another and calls them the same.
+    fn looks_where(&self, other: &Self) -> bool {
+        self.field == other.field
+            && match (&self.target, &other.target) {
+                (Target::Fields(own), Target::Fields(others)) => own == others,
+                (Target::Everywhere, Target::Everywhere) => true,
+                _ => false,
+            }
+    }
+
+    /// One item instead of several that look at the same values, any of whose tests will do.
+    fn any_of(mut items: Vec<Self>) -> Option<Self> {
+        let mut last = items.pop()?;
+        if items.is_empty() {
+            return Some(last);
+        }
+        let mut checks = last.take_checks();
+        items.iter_mut().for_each(|item| checks.append(&mut item.take_checks()));
+        Some(Self::new(last.target, last.field, Link::Any, checks))
+    }
+
+    fn take_checks(&mut self) -> Vec<Check> {
+        let mut checks = std::mem::take(&mut self.tests).into_vec();
+        if let Some(group) = self.group.take() {
+            group.give_back(&mut checks);
+        }
+        checks
+    }
+}
+
 /// Many literals, any of which will do.
 #[derive(Default)]
 pub(super) struct Group {
@@ -57,17 +94,36 @@ pub(super) struct Group {
     pub(super) ends: Ends,
     asked: AtomicU32,
     search: OnceLock<LiteralSet>,
+    raw: OnceLock<Option<Box<RawNeedles>>>,
 }
 
 /// Questions after which building one search for all substrings pays.
 const WORTH_BUILDING: u32 = 4;
 
 impl Group {
+    /// Turns the literals into the checks that they came from.
+    fn give_back(self, checks: &mut Vec<Check>) {
+        let case = Case::Fold;
+        checks.extend(self.equal.into_iter().map(|literal| Check::Text { shape: Shape::Equals, literal, case }));
+        checks.extend(self.ends.into_literals().map(|literal| Check::Text { shape: Shape::EndsWith, literal, case }));
+        let needles = self.contained.into_iter().map(|literal| Box::new(Needle::new(literal)));
+        checks.extend(needles.map(|needle| Check::Contains { needle, case }));
+    }
+
     /// Whether a folded text is or contains one of the literals.
     pub(super) fn holds(&self, folded: &[u8]) -> bool {
         self.equal.contains(folded)
             || self.ends.is_end_of(folded)
             || (!self.contained.is_empty() && self.contains(folded))
+    }
+
+    /// The same of a long JSON string that is still escaped and spelled the usual way; `None` when only the text itself
+    /// can tell.
+    pub(super) fn holds_raw(&self, raw: &[u8]) -> Option<bool> {
+        if !self.equal.is_empty() || !self.ends.is_empty() {
+            return None;
+        }
+        self.raw.get_or_init(|| RawNeedles::new(&self.contained).map(Box::new)).as_ref()?.are_in(raw)
     }
 
     fn contains(&self, folded: &[u8]) -> bool {
@@ -86,7 +142,7 @@ impl Group {
 pub(super) struct Needle {
     pub(super) literal: Box<[u8]>,
     finder: OnceLock<memmem::Finder<'static>>,
-    raw: OnceLock<Option<Box<RawNeedle>>>,
+    raw: OnceLock<Option<Box<RawNeedles>>>,
 }
 
 impl Needle {
@@ -97,7 +153,8 @@ impl Needle {
     /// Whether the literal, folded, stands in a JSON string that is still escaped and spelled the usual way; `None` when
     /// only the text itself can tell.
     pub(super) fn is_in_raw(&self, raw: &[u8]) -> Option<bool> {
-        self.raw.get_or_init(|| RawNeedle::new(&self.literal).map(Box::new)).as_ref()?.is_in(raw)
+        let needles = || RawNeedles::new(std::slice::from_ref(&self.literal)).map(Box::new);
+        self.raw.get_or_init(needles).as_ref()?.are_in(raw)
     }
 
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
@@ -110,6 +167,8 @@ impl Needle {
 
 /// A test, ready to run.
 pub(super) enum Check {
+    /// There is a text, whatever it says.
+    AnyText,
     /// The literal is the text, its start or its end.
     Text {
         shape: Shape,
@@ -208,7 +267,8 @@ fn disjunction(list: Vec<Node>) -> Node {
     if list.iter().any(|n| matches!(n, Node::Const(true))) {
         return Node::Const(true);
     }
-    let mut list: Vec<Node> = list.into_iter().filter(|n| !matches!(n, Node::Const(false))).collect();
+    let list = list.into_iter().filter(|n| !matches!(n, Node::Const(false))).collect();
+    let mut list = joined(list);
     match list.len() {
         0 => Node::Const(false),
         1 => list.remove(0),
@@ -217,6 +277,24 @@ fn disjunction(list: Vec<Node>) -> Node {
             Node::Or(list.into())
         }
     }
+}
+
+/// Joins alternatives on the same field, so that one search decides them together.
+fn joined(list: Vec<Node>) -> Vec<Node> {
+    let (mut items, mut others) = (Vec::<Vec<ItemNode>>::new(), Vec::new());
+    for node in list {
+        match node {
+            Node::Item(item) if item.link == Link::Any => {
+                match items.iter_mut().find(|same| same[0].looks_where(&item)) {
+                    Some(same) => same.push(*item),
+                    None => items.push(vec![*item]),
+                }
+            }
+            node => others.push(node),
+        }
+    }
+    others.extend(items.into_iter().filter_map(ItemNode::any_of).map(|item| Node::Item(Box::new(item))));
+    others
 }
 
 fn at_least(count: u32, list: Vec<Node>) -> Node {
@@ -248,7 +326,7 @@ fn cost(node: &Node) -> u32 {
 
 fn check_cost(check: &Check) -> u32 {
     match check {
-        Check::Null | Check::Exists(_) | Check::Bool(_) => 1,
+        Check::AnyText | Check::Null | Check::Exists(_) | Check::Bool(_) => 1,
         Check::Contains { .. } => 4,
         Check::Text { .. } | Check::Number(..) => 2,
         Check::Cidr(_) | Check::FieldRef { .. } => 8,
@@ -260,10 +338,7 @@ fn check_cost(check: &Check) -> u32 {
 /// Lowers an item on what the rule calls `field` and events of the kind hold as `fields`.
 pub(super) fn lower_item(item: &Item, field: RuleField, fields: &[FieldId], context: Context<'_>) -> ItemNode {
     let target = if item.field.is_some() { Target::Fields(fields.into()) } else { Target::Everywhere };
-    let mut checks: Vec<Check> = item.tests.iter().map(|t| lower_test(t, context)).collect();
-    let group = (item.link == Link::Any && checks.len() > GROUP).then(|| take_group(&mut checks)).flatten();
-    checks.sort_by_key(check_cost);
-    ItemNode { target, field, link: item.link, tests: checks.into(), group: group.map(Box::new) }
+    ItemNode::new(target, field, item.link, item.tests.iter().map(|t| lower_test(t, context)).collect())
 }
 
 /// Moves the literals that one search can decide out of `checks`.
@@ -317,7 +392,7 @@ fn lower_text(parts: &[Part], case: Case) -> Check {
     };
     match parts {
         [] => simple(Shape::Equals, ""),
-        [Part::Any] => simple(Shape::Contains, ""),
+        [Part::Any] => Check::AnyText,
         [Part::Literal(text)] => simple(Shape::Equals, text),
         [Part::Any, Part::Literal(text), Part::Any] => simple(Shape::Contains, text),
         [Part::Literal(text), Part::Any] => simple(Shape::StartsWith, text),

@@ -57,6 +57,8 @@ pub(super) struct Route {
     lessons: Lessons,
     /// Candidates that did not hold since the signs were chosen.
     wasted: u64,
+    /// Places in values where some sign might have stood, since then.
+    places: u64,
     /// How often signs were chosen.
     choices: u32,
     /// First of the numbers under which the values of its filters are remembered.
@@ -115,6 +117,7 @@ impl Route {
             events: 0,
             lessons: Lessons::default(),
             wasted: 0,
+            places: 0,
             choices: 0,
             owner: 0,
             records: Vec::new(),
@@ -159,7 +162,7 @@ impl Route {
         self.events += 1;
         search.found.clear();
         // There is something to learn where candidates do not hold; most kinds of event come too seldom for that.
-        let learning = self.wasted * 4 > self.price() && Lessons::wants(self.events);
+        let learning = self.waste() * 4 > self.price() && Lessons::wants(self.events);
         for field in source.fields.list() {
             if let Some(name) = field.name.index() {
                 let filter = self.filter_of[name];
@@ -204,7 +207,10 @@ impl Route {
             return;
         };
         let owner = self.owner + index as u64;
-        let find = |value: &[u8], out: &mut Vec<u32>| filter.probe(value, &mut |bodies| out.extend_from_slice(bodies));
+        let places = &mut self.places;
+        let find = |value: &[u8], out: &mut Vec<u32>| {
+            *places += u64::from(filter.probe(value, &mut |bodies| out.extend_from_slice(bodies)));
+        };
         search.cache.found(owner, value, &mut self.records[index], find, &mut search.found);
         // A number in a rule is looked for by its usual digits; text that looks like it keeps its own spelling too.
         if let Some(digits) = odd_integer(value) {
@@ -236,13 +242,18 @@ impl Route {
     /// Counts candidates that did not hold. Chooses the signs again when they have cost more than that.
     pub(super) fn learn_from(&mut self, wasted: u64, detector: &Detector, search: &mut Search) {
         self.wasted += wasted;
-        if self.wasted > self.price() && self.choices < CHOICES {
+        if self.waste() > self.price() && self.choices < CHOICES {
             self.choose_signs(detector, search);
             if self.events > LEARNED {
                 // Nothing is learned any more.
                 (self.lessons, self.choices) = (Lessons::default(), CHOICES);
             }
         }
+    }
+
+    /// What the signs have cost in vain since they were chosen, in evaluations.
+    fn waste(&self) -> u64 {
+        self.wasted + self.places / PLACES
     }
 
     /// Candidates that did not hold whose evaluation costs more than choosing signs again, twice as many every time.
@@ -253,7 +264,7 @@ impl Route {
     /// Chooses the signs by what is known so far.
     fn choose_signs(&mut self, detector: &Detector, search: &mut Search) {
         self.choices += 1;
-        self.wasted = 0;
+        (self.wasted, self.places) = (0, 0);
         let frequencies = Frequencies { lessons: &self.lessons, common: &detector.common };
         let mut signs = Signs::new(self.encoding, frequencies);
         let (mut owners, mut first, mut always) = (Vec::new(), Vec::new(), Vec::<u32>::new());
@@ -313,6 +324,9 @@ impl Route {
 
 /// How many failed evaluations cost as much as choosing the signs of one body.
 const CHOICE_PRICE: u64 = 2;
+
+/// How many places that were looked at for nothing cost as much as an evaluation.
+const PLACES: u64 = 64;
 
 /// Most times that the signs of a route are chosen.
 const CHOICES: u32 = 9;

@@ -102,6 +102,11 @@ impl Values {
         self.list[value.0 as usize].field.kind
     }
 
+    /// Whether `value` has a text, be it empty.
+    pub(super) fn has_text(&self, value: ValueRef) -> bool {
+        !matches!(self.kind(value), Kind::Null | Kind::Object | Kind::EmptyArray)
+    }
+
     /// The field behind `value`.
     pub(super) fn field(&self, value: ValueRef) -> &Field {
         &self.list[value.0 as usize].field

@@ -90,9 +90,7 @@ impl Evaluation<'_> {
     fn group_holds(&mut self, target: &Target, group: &Group) -> bool {
         match target {
             Target::Everywhere => self.everything.any(&mut |texts| group.holds(texts.folded)),
-            Target::Fields(fields) => {
-                self.any_value(fields, |eval, value| eval.group_holds_for(value, group))
-            }
+            Target::Fields(fields) => self.any_value(fields, |eval, value| eval.group_holds_for(value, group)),
         }
     }
 

@@ -43,12 +43,12 @@ use crate::finding::{Finding, Head, Source as FoundBy};
 use crate::rule::{Expr, Rule};
 use eval::Evaluation;
 use keywords::AllTexts;
-use kind::{FieldNumbers, KindPlan, RuleField};
+use kind::{FieldNumbers, Items, KindPlan, RuleField};
 use lessons::{Frequencies, GramCounts, Lessons, common_in_rules};
 use regex::Regexes;
 use route::{Route, RouteKey, Search};
 use values::Source;
-use witness::FirstSigns;
+use witness::{Signs, Witness};
 
 /// Rules made ready for every thread. See the module text.
 pub struct Detector {
@@ -77,8 +77,8 @@ struct Body {
     source: u32,
     /// The field of each item, in order of appearance.
     items: Box<[RuleField]>,
-    /// Its signs as long as nothing is known of the events, for either encoding; see [`Detector::first_signs`].
-    signs: [OnceLock<Option<FirstSigns>>; 2],
+    /// Its signs as long as nothing is known of the events, for either encoding; see [`Detector::first_witness`].
+    signs: [OnceLock<Option<Witness>>; 2],
 }
 
 impl Detector {
@@ -124,13 +124,13 @@ impl Detector {
         &self.rules[self.bodies[body].rules[0] as usize]
     }
 
-    /// The signs of a body whatever the kind of event, as long as nothing is known of the events; `None` when it may
+    /// The witness of a body whatever the kind of event, as long as nothing is known of the events; `None` when it may
     /// hold without any.
-    fn first_signs(&self, body: usize, encoding: Encoding) -> Option<&FirstSigns> {
+    fn first_witness(&self, body: usize, encoding: Encoding) -> Option<&Witness> {
         let Body { signs, items, .. } = &self.bodies[body];
         let find = || {
-            let (lessons, common) = (Lessons::default(), &self.common);
-            FirstSigns::new(encoding, Frequencies { lessons: &lessons, common }, &self.rule_of(body).condition, items)
+            let frequencies = Frequencies { lessons: &Lessons::default(), common: &self.common };
+            Signs::new(encoding, frequencies).witness(&self.rule_of(body).condition, &mut Items::anywhere(items))
         };
         signs[encoding as usize].get_or_init(find).as_ref()
     }
@@ -352,7 +352,7 @@ impl Worker {
     fn evaluate(&mut self, index: usize, raw: &[u8], position: u64, found: &mut Found<'_>) -> u64 {
         let Self { detector, routes, fields, search: Search { values, candidates, .. }, texts, report, counts, .. } =
             self;
-        let route = &routes[index];
+        let route = &mut routes[index];
         let source = Source { raw, fields };
         let mut everything = texts.of(source);
         let mut evaluation = Evaluation { source, values, everything: &mut everything };
@@ -360,7 +360,7 @@ impl Worker {
         let mut wasted = 0;
         candidates.retain(|&body| {
             let holds = evaluation.holds(route.condition(detector, body));
-            wasted += u64::from(!holds && route.may_improve(body));
+            wasted += u64::from(!holds && route.was_wasted(body));
             holds
         });
         counts.held += candidates.len() as u64;

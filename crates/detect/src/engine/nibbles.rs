@@ -253,7 +253,7 @@ mod tests {
             literals in prop::collection::vec(r#"[a-c\\"n ]{1,6}"#, 1..4),
         ) {
             let raw = serde_json::to_string(&text).unwrap();
-            let raw = raw[1..raw.len() - 1].as_bytes();
+            let raw = &raw.as_bytes()[1..raw.len() - 1];
             let boxed: Vec<Box<[u8]>> = literals.iter().map(|literal| literal.as_bytes().into()).collect();
             if let Some(found) = RawNeedles::new(&boxed).and_then(|needles| needles.are_in(raw)) {
                 let expected = literals.iter().any(|literal| text.to_ascii_lowercase().contains(literal));

@@ -70,7 +70,9 @@ impl ItemNode {
             return Some(last);
         }
         let mut checks = last.take_checks();
-        items.iter_mut().for_each(|item| checks.append(&mut item.take_checks()));
+        for item in &mut items {
+            checks.append(&mut item.take_checks());
+        }
         Some(Self::new(last.target, last.field, Link::Any, checks))
     }
 

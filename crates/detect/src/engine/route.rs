@@ -14,7 +14,7 @@ use super::kind::{KindPlan, Place as ItemPlace, PlannedBody};
 use super::lessons::{Frequencies, LEARNED, Lessons};
 use super::plan::{Context, Node, lower};
 use super::values::{Source, Values};
-use super::witness::{Outlook, Place, Signs, integer_digits};
+use super::witness::{Place, Signs, Witness, integer_digits};
 use crate::cache::{Record, ValueCache};
 use crate::text::number;
 
@@ -33,8 +33,20 @@ struct RouteBody {
     planned: PlannedBody,
     /// Lowered when an event first shows one of its signs; most never do.
     condition: OnceCell<Node>,
+    witness: Chosen,
     /// It is looked for by signs in values, so that others may be rarer.
     may_improve: bool,
+    /// How often it was evaluated in vain since its signs were chosen.
+    wasted: u32,
+}
+
+/// The signs that a body is looked for by.
+enum Chosen {
+    /// None: it may hold without any.
+    Always,
+    /// Those of [`Detector::first_witness`].
+    First,
+    Own(Witness),
 }
 
 /// See the module text.
@@ -102,7 +114,13 @@ impl Route {
             !planned.is_decidable() || plan.items(detector, *planned, outcomes).decide(condition) != Some(false)
         };
         let bodies: Vec<RouteBody> = (plan.bodies.iter().copied().filter(may_hold))
-            .map(|planned| RouteBody { planned, condition: OnceCell::new(), may_improve: true })
+            .map(|planned| RouteBody {
+                planned,
+                condition: OnceCell::new(),
+                witness: Chosen::Always,
+                may_improve: true,
+                wasted: 0,
+            })
             .collect();
         let mut route = Self {
             plan: plan.clone(),
@@ -234,9 +252,11 @@ impl Route {
         }
     }
 
-    /// Whether a candidate might have been spared by better signs.
-    pub(super) fn may_improve(&self, candidate: u32) -> bool {
-        self.bodies[candidate as usize].may_improve
+    /// Notes that a candidate did not hold; whether better signs might have spared it.
+    pub(super) fn was_wasted(&mut self, candidate: u32) -> bool {
+        let body = &mut self.bodies[candidate as usize];
+        body.wasted = body.wasted.saturating_add(1);
+        body.may_improve
     }
 
     /// Counts candidates that did not hold. Chooses the signs again when they have cost more than that.
@@ -261,69 +281,77 @@ impl Route {
         (self.bodies.len() as u64 * CHOICE_PRICE) << self.choices.min(32)
     }
 
-    /// Chooses the signs by what is known so far.
+    /// Chooses the signs by what is known so far, later only those that did badly.
     fn choose_signs(&mut self, detector: &Detector, search: &mut Search) {
         self.choices += 1;
+        let anew = self.choices == 1 || self.places / PLACES > self.wasted;
         (self.wasted, self.places) = (0, 0);
         let frequencies = Frequencies { lessons: &self.lessons, common: &detector.common };
         let mut signs = Signs::new(self.encoding, frequencies);
-        let (mut owners, mut first, mut always) = (Vec::new(), Vec::new(), Vec::<u32>::new());
-        for (index, body) in self.bodies.iter().enumerate() {
-            let index = index as u32;
-            if self.choices == 1 && !body.planned.is_decidable() {
-                match detector.first_signs(body.planned.body as usize, self.encoding) {
-                    Some(chosen) => first.push((index, chosen)),
-                    None => always.push(index),
-                }
+        for body in &mut self.bodies {
+            if !anew && body.wasted < WASTED {
                 continue;
             }
-            let condition = &detector.rule_of(body.planned.body as usize).condition;
-            let mut items = self.plan.items(detector, body.planned, self.outcomes.as_deref());
-            match signs.add(condition, &mut items) {
-                Outlook::Never | Outlook::Signs(_) => owners.resize(signs.list.len(), index),
-                Outlook::Always | Outlook::Open | Outlook::Dear => always.push(index),
-            }
+            body.wasted = 0;
+            let number = body.planned.body as usize;
+            body.witness = if self.choices == 1 && !body.planned.is_decidable() {
+                detector.first_witness(number, self.encoding).map_or(Chosen::Always, |_| Chosen::First)
+            } else {
+                let mut items = self.plan.items(detector, body.planned, self.outcomes.as_deref());
+                let own = signs.witness(&detector.rule_of(number).condition, &mut items);
+                own.map_or(Chosen::Always, Chosen::Own)
+            };
         }
-        let learned = owners.iter().zip(&signs.list);
-        let learned = learned.map(|(&body, sign)| Entry { sign: *sign, bytes: signs.bytes(sign), body });
-        let unlearned = first.iter().flat_map(|&(body, chosen)| {
-            chosen.list.iter().map(move |sign| Entry { sign: *sign, bytes: chosen.bytes(sign), body })
-        });
+        self.make_filters(detector, search);
+    }
+
+    /// Makes the filters that find the chosen signs.
+    fn make_filters(&mut self, detector: &Detector, search: &mut Search) {
         let (mut by_field, mut anywhere) = (Vec::<Vec<Entry<'_>>>::new(), Vec::new());
-        let mut improves: Vec<bool> = vec![true; self.bodies.len()];
-        for &body in &always {
-            improves[body as usize] = false;
-        }
         self.filter_of.fill(NO_FILTER);
-        for entry in learned.chain(unlearned) {
-            improves[entry.body as usize] &= entry.sign.place != Place::Present;
-            for field in self.plan.fields(entry.sign.field) {
-                let Some(name) = field.index() else {
-                    anywhere.push(entry);
-                    continue;
-                };
-                let filter = &mut self.filter_of[name];
-                if *filter == NO_FILTER {
-                    *filter = by_field.len() as u32;
-                    by_field.push(Vec::new());
+        self.always.clear();
+        for (index, body) in self.bodies.iter_mut().enumerate() {
+            let witness = match &body.witness {
+                Chosen::Always => None,
+                Chosen::First => detector.first_witness(body.planned.body as usize, self.encoding),
+                Chosen::Own(own) => Some(own),
+            };
+            let index = index as u32;
+            let Some(witness) = witness else {
+                body.may_improve = false;
+                self.always.push(index);
+                continue;
+            };
+            body.may_improve = witness.list.iter().all(|sign| sign.place != Place::Present);
+            for sign in &witness.list {
+                let entry = Entry { sign: *sign, bytes: witness.bytes(sign), body: index };
+                for field in self.plan.fields(sign.field) {
+                    let Some(name) = field.index() else {
+                        anywhere.push(entry);
+                        continue;
+                    };
+                    let filter = &mut self.filter_of[name];
+                    if *filter == NO_FILTER {
+                        *filter = by_field.len() as u32;
+                        by_field.push(Vec::new());
+                    }
+                    by_field[*filter as usize].push(entry);
                 }
-                by_field[*filter as usize].push(entry);
             }
         }
-        let filters: Vec<Filter> = by_field.iter().map(|entries| Filter::new(entries)).collect();
-        let everywhere = Filter::new(&anywhere);
+        self.filters = by_field.iter().map(|entries| Filter::new(entries)).collect();
+        self.everywhere = Filter::new(&anywhere);
         self.owner = search.owners;
-        search.owners += filters.len() as u64;
-        self.records = vec![Record::default(); filters.len()];
-        (self.filters, self.everywhere, self.always) = (filters, everywhere, always);
-        for (body, improves) in self.bodies.iter_mut().zip(improves) {
-            body.may_improve = improves;
-        }
+        search.owners += self.filters.len() as u64;
+        self.records = vec![Record::default(); self.filters.len()];
     }
 }
 
-/// How many failed evaluations cost as much as choosing the signs of one body.
-const CHOICE_PRICE: u64 = 2;
+/// How many failed evaluations cost as much as choosing signs again, for each body.
+const CHOICE_PRICE: u64 = 1;
+
+/// Failed evaluations of one body from which its signs are chosen again.
+const WASTED: u32 = 2;
 
 /// How many places that were looked at for nothing cost as much as an evaluation.
 const PLACES: u64 = 64;

@@ -68,7 +68,7 @@ pub(super) fn gram(bytes: &[u8; GRAM]) -> u32 {
 
 /// What is known of a condition without evaluating it.
 #[derive(Debug)]
-pub(super) enum Outlook {
+enum Outlook {
     /// It never holds on this route.
     Never,
     /// It always holds.
@@ -83,19 +83,19 @@ pub(super) enum Outlook {
 
 /// The signs of [`Signs::list`] from the first one on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Choice {
+struct Choice {
     price: f32,
     first: usize,
 }
 
-/// Finds signs; keeps those chosen.
+/// Finds the signs of one condition after the other.
 pub(super) struct Signs<'a> {
     encoding: Encoding,
     frequencies: Frequencies<'a>,
     /// What signs may cost to be of interest: what cheaper ones cost that are known already.
     budget: f32,
-    /// The chosen signs, with whatever the caller wants to know of them.
-    pub(super) list: Vec<Sign>,
+    /// The chosen signs.
+    list: Vec<Sign>,
     /// Soft bytes (see [`soft`]) of signs as the encoding spells them.
     bytes: Vec<u8>,
     pieces: Vec<Piece>,
@@ -116,20 +116,27 @@ impl<'a> Signs<'a> {
         Self { encoding, frequencies, budget: f32::INFINITY, list: Vec::new(), bytes: Vec::new(), pieces: Vec::new() }
     }
 
-    /// The bytes of a sign.
-    pub(super) fn bytes(&self, sign: &Sign) -> &[u8] {
-        &self.bytes[sign.span()]
+    /// The cheapest witness of a condition; `None` when it may hold without any sign. `items` goes through its items.
+    pub(super) fn witness(&mut self, condition: &Expr, items: &mut Items<'_>) -> Option<Witness> {
+        self.list.clear();
+        self.bytes.clear();
+        match self.add(condition, items) {
+            Outlook::Never | Outlook::Signs(_) => Some(self.chosen()),
+            // Without a budget nothing is dear.
+            Outlook::Always | Outlook::Open | Outlook::Dear => None,
+        }
     }
 
     /// What was chosen, without what was not.
-    fn into_first(mut self) -> FirstSigns {
-        let mut bytes = Vec::new();
-        for sign in &mut self.list {
+    fn chosen(&self) -> Witness {
+        let length = self.list.iter().map(|sign| sign.len as usize).sum();
+        let (mut list, mut bytes) = (self.list.clone(), Vec::with_capacity(length));
+        for sign in &mut list {
             let start = bytes.len() as u32;
             bytes.extend_from_slice(&self.bytes[sign.span()]);
             sign.start = start;
         }
-        FirstSigns { list: self.list.into(), bytes: bytes.into() }
+        Witness { list: list.into(), bytes: bytes.into() }
     }
 
     fn span(&self, start: u32, len: u32) -> &[u8] {
@@ -137,7 +144,7 @@ impl<'a> Signs<'a> {
     }
 
     /// Adds the cheapest witness of a condition to the list. `items` goes through its items.
-    pub(super) fn add(&mut self, expr: &Expr, items: &mut Items<'_>) -> Outlook {
+    fn add(&mut self, expr: &Expr, items: &mut Items<'_>) -> Outlook {
         match expr {
             Expr::Named(_, inner) => self.add(inner, items),
             Expr::And(list) => self.cheapest(list, &mut |signs, e| signs.add(e, items)),
@@ -414,28 +421,12 @@ impl<'a> Signs<'a> {
 }
 
 /// The signs of one condition.
-pub(super) struct FirstSigns {
+pub(super) struct Witness {
     pub(super) list: Box<[Sign]>,
     bytes: Box<[u8]>,
 }
 
-impl FirstSigns {
-    /// The cheapest witness of `condition`, whose items are on the fields of these numbers; `None` when it may hold
-    /// without any sign.
-    pub(super) fn new(
-        encoding: Encoding,
-        frequencies: Frequencies<'_>,
-        condition: &Expr,
-        numbers: &[RuleField],
-    ) -> Option<Self> {
-        let mut signs = Signs::new(encoding, frequencies);
-        match signs.add(condition, &mut Items::anywhere(numbers)) {
-            Outlook::Never | Outlook::Signs(_) => Some(signs.into_first()),
-            // Without a budget nothing is dear.
-            Outlook::Always | Outlook::Open | Outlook::Dear => None,
-        }
-    }
-
+impl Witness {
     /// The bytes of a sign.
     pub(super) fn bytes(&self, sign: &Sign) -> &[u8] {
         &self.bytes[sign.span()]

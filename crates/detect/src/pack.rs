@@ -174,10 +174,13 @@ pub fn read(mut from: impl Read) -> Result<RuleSet, PackError> {
     decode(&content)
 }
 
+/// Room that is made before it is known whether a pack holds as much as it says.
+const EXPECTED_BYTES: u64 = 16 << 20;
+
 fn decompress(from: impl Read, bytes: u64) -> Result<Vec<u8>, PackError> {
     let damaged = |reason| PackError::Damaged { reason };
     let decoder = zstd::stream::read::Decoder::new(from)?;
-    let mut content = Vec::new();
+    let mut content = Vec::with_capacity(bytes.min(EXPECTED_BYTES) as usize);
     decoder.take(bytes + 1).read_to_end(&mut content).map_err(|_| damaged("it ends early or is not compressed"))?;
     match content.len() as u64 {
         n if n == bytes => Ok(content),

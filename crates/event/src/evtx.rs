@@ -46,6 +46,8 @@ impl Batch {
     /// Reads chunks until there are `wanted` bytes or no more.
     fn fill(&mut self, reader: &mut impl Read, wanted: usize) -> io::Result<()> {
         self.size = 0;
+        // At once: what a growing vector leaves behind is memory that was touched for nothing.
+        self.buffer.reserve_exact((HEADER + wanted).saturating_sub(self.buffer.len()));
         while self.size < wanted {
             let (start, step) = (HEADER + self.size, STEP.min(wanted - self.size));
             if self.buffer.len() < start + step {

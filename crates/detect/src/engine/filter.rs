@@ -9,13 +9,39 @@ use super::grams::{Grams, Table};
 use super::witness::{GRAM, Place, Sign, gram, soft};
 
 /// A sign and a body that it stands for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Entry<'a> {
-    pub(super) sign: Sign,
+    pub(super) sign: &'a Sign,
     /// Those of the sign.
     pub(super) bytes: &'a [u8],
     pub(super) body: u32,
 }
+
+/// Where an [`Entry`] is to be found, and the filter it belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Placed {
+    pub(super) filter: u32,
+    /// Index of a witness.
+    pub(super) witness: u32,
+    /// Index of a sign in it.
+    pub(super) sign: u32,
+}
+
+/// An entry of one of the tables of a filter that is being made.
+pub(super) struct Row {
+    table: u8,
+    key: u64,
+    /// Of the sign.
+    hash: u64,
+    /// Index of the [`Placed`] it comes from.
+    from: u32,
+}
+
+/// Tables of a filter, as [`Row`]s call them.
+const WHOLE: u8 = 0;
+const STARTS: [u8; 2] = [1, 2];
+const ENDS: [u8; 2] = [3, 4];
+const INSIDE: u8 = 5;
 
 /// Signs of one field, or of the whole record, each with the bodies it stands for.
 #[derive(Default)]
@@ -46,53 +72,64 @@ struct Known {
 const WIDTHS: [usize; 2] = [8, GRAM];
 
 impl Filter {
-    /// A filter for the signs of one field.
-    pub(super) fn new(entries: &[Entry<'_>]) -> Self {
+    /// A filter for the signs of one field. `entry` finds them; `rows` is room to work in.
+    pub(super) fn new<'a>(placed: &[Placed], entry: impl Fn(&Placed) -> Entry<'a>, rows: &mut Vec<Row>) -> Self {
         let mut filter = Self::default();
-        let (mut whole, mut inside) = (Vec::new(), Vec::new());
-        let (mut starts, mut ends) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-        for entry in entries {
-            let Entry { sign, bytes, body } = entry;
+        rows.clear();
+        for (from, place) in placed.iter().enumerate() {
+            let Entry { sign, bytes, body } = entry(place);
             let width = usize::from(bytes.len() < WIDTHS[0]);
-            match sign.place {
-                Place::Present => filter.present.push(*body),
-                Place::BeyondAscii => filter.beyond_ascii.push(*body),
-                Place::Whole => whole.push((sign.hash, entry)),
-                Place::Start => starts[width].push((head_key(bytes, WIDTHS[width]), entry)),
-                Place::End => ends[width].push((tail_key(bytes, WIDTHS[width]), entry)),
-                Place::Inside => {
-                    let rarest = bytes[sign.rarest as usize..].first_chunk();
-                    inside.extend(rarest.map(|rarest| (u64::from(gram(rarest)), entry)));
+            let (table, key) = match sign.place {
+                Place::Present => {
+                    filter.present.push(body);
+                    continue;
                 }
-            }
+                Place::BeyondAscii => {
+                    filter.beyond_ascii.push(body);
+                    continue;
+                }
+                Place::Whole => (WHOLE, sign.hash),
+                Place::Start => (STARTS[width], head_key(bytes, WIDTHS[width])),
+                Place::End => (ENDS[width], tail_key(bytes, WIDTHS[width])),
+                Place::Inside => match bytes[sign.rarest as usize..].first_chunk() {
+                    Some(rarest) => (INSIDE, u64::from(gram(rarest))),
+                    None => continue,
+                },
+            };
+            rows.push(Row { table, key, hash: sign.hash, from: from as u32 });
         }
-        filter.whole = filter.table(whole, |key, id, _| (key, id));
-        filter.starts = starts.map(|entries| filter.table(entries, |key, id, _| (key, id)));
-        filter.ends = ends.map(|entries| filter.table(entries, |key, id, _| (key, id)));
-        let inside = filter.table(inside, |key, id, sign| (key as u32, (id, sign.rarest)));
+        rows.sort_unstable_by_key(|row| (row.table, row.key, row.hash));
+        let entry = |row: &Row| entry(&placed[row.from as usize]);
+        let of = |table| {
+            let start = rows.partition_point(|row| row.table < table);
+            &rows[start..rows.partition_point(|row| row.table <= table)]
+        };
+        filter.whole = filter.table(of(WHOLE), entry, |key, id, _| (key, id));
+        filter.starts = STARTS.map(|table| filter.table(of(table), entry, |key, id, _| (key, id)));
+        filter.ends = ENDS.map(|table| filter.table(of(table), entry, |key, id, _| (key, id)));
+        let inside = filter.table(of(INSIDE), entry, |key, id, sign| (key as u32, (id, sign.rarest)));
         if !inside.is_empty() {
             filter.inside = Some(Grams::new(inside));
         }
         filter
     }
 
-    /// Takes the signs of `entries` and makes a table of them, of a key and a value each.
-    fn table<K: Hash + Eq + Copy, V>(
+    /// Takes the signs of `rows` and makes a table of them, of a key and a value each.
+    fn table<'a, K: Hash + Eq + Copy, V>(
         &mut self,
-        mut entries: Vec<(u64, &Entry<'_>)>,
-        row: impl Fn(u64, u32, &Sign) -> (K, V),
+        rows: &[Row],
+        entry: impl Fn(&Row) -> Entry<'a>,
+        pair: impl Fn(u64, u32, &Sign) -> (K, V),
     ) -> Table<K, V> {
-        let order = |&(key, entry): &(u64, &Entry<'_>)| u128::from(key) << 64 | u128::from(entry.sign.hash);
-        entries.sort_unstable_by_key(order);
-        let mut table = Table::with_capacity(entries.len());
-        for same in entries.chunk_by(|a, b| a.0 == b.0 && a.1.bytes == b.1.bytes) {
-            let (key, Entry { sign, bytes, .. }) = same[0];
+        let mut table = Table::with_capacity(rows.len());
+        for same in rows.chunk_by(|a, b| a.key == b.key && entry(a).bytes == entry(b).bytes) {
+            let Entry { sign, bytes, .. } = entry(&same[0]);
             let id = self.signs.len() as u32;
             let (start, first) = (self.text.len() as u32, self.bodies.len() as u32);
             self.text.extend_from_slice(bytes);
-            self.bodies.extend(same.iter().map(|(_, entry)| entry.body));
+            self.bodies.extend(same.iter().map(|row| entry(row).body));
             self.signs.push(Known { start, len: bytes.len() as u32, first, count: same.len() as u32 });
-            let (key, value) = row(key, id, sign);
+            let (key, value) = pair(same[0].key, id, sign);
             table.push(key, value);
         }
         table

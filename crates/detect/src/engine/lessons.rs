@@ -8,7 +8,7 @@ use super::witness::{GRAM, Place, gram, soft};
 use crate::rule::{Expr, Part, Test};
 
 /// Counters of a table, as a power of two.
-const COUNTERS: u32 = 13;
+const COUNTERS: u32 = 12;
 
 /// How often four bytes stood next to each other, counted by a hash of them.
 #[derive(Clone, Default)]

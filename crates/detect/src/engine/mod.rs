@@ -44,7 +44,7 @@ use crate::rule::{Expr, Rule};
 use eval::Evaluation;
 use keywords::AllTexts;
 use kind::{FieldNumbers, Items, KindPlan, RuleField};
-use lessons::{Frequencies, GramCounts, Lessons, common_in_rules};
+use lessons::{GramCounts, common_in_rules};
 use regex::Regexes;
 use route::{Route, RouteKey, Search};
 use values::Source;
@@ -125,14 +125,16 @@ impl Detector {
     }
 
     /// The witness of a body whatever the kind of event, as long as nothing is known of the events; `None` when it may
-    /// hold without any.
+    /// hold without any. `signs` finds it and knows nothing of the events either.
+    fn find_first_witness(&self, body: usize, encoding: Encoding, signs: &mut Signs<'_>) -> Option<&Witness> {
+        let Body { signs: known, items, .. } = &self.bodies[body];
+        let find = || signs.witness(&self.rule_of(body).condition, &mut Items::anywhere(items));
+        known[encoding as usize].get_or_init(find).as_ref()
+    }
+
+    /// The same when it was found before, otherwise `None`.
     fn first_witness(&self, body: usize, encoding: Encoding) -> Option<&Witness> {
-        let Body { signs, items, .. } = &self.bodies[body];
-        let find = || {
-            let frequencies = Frequencies { lessons: &Lessons::default(), common: &self.common };
-            Signs::new(encoding, frequencies).witness(&self.rule_of(body).condition, &mut Items::anywhere(items))
-        };
-        signs[encoding as usize].get_or_init(find).as_ref()
+        self.bodies[body].signs[encoding as usize].get()?.as_ref()
     }
 
     /// What the kind of an event decides.

@@ -9,12 +9,12 @@ use khien_event::taxonomy::KindId;
 use memchr::memmem;
 
 use super::Detector;
-use super::filter::{Entry, Filter};
+use super::filter::{Entry, Filter, Placed, Row};
 use super::kind::{KindPlan, Place as ItemPlace, PlannedBody};
 use super::lessons::{Frequencies, LEARNED, Lessons};
 use super::plan::{Context, Node, lower};
 use super::values::{Source, Values};
-use super::witness::{Place, Signs, Witness, integer_digits};
+use super::witness::{Place, SignRoom, Signs, Witness, integer_digits};
 use crate::cache::{Record, ValueCache};
 use crate::text::number;
 
@@ -32,12 +32,27 @@ pub(super) struct RouteKey {
 struct RouteBody {
     planned: PlannedBody,
     /// Lowered when an event first shows one of its signs; most never do.
-    condition: OnceCell<Node>,
+    condition: OnceCell<Box<Node>>,
     witness: Chosen,
     /// It is looked for by signs in values, so that others may be rarer.
     may_improve: bool,
     /// How often it was evaluated in vain since its signs were chosen.
     wasted: u32,
+}
+
+impl RouteBody {
+    fn new(planned: PlannedBody) -> Self {
+        Self { planned, condition: OnceCell::new(), witness: Chosen::Always, may_improve: true, wasted: 0 }
+    }
+
+    /// The signs it is looked for by, if there are any.
+    fn witness<'a>(&'a self, detector: &'a Detector, encoding: Encoding) -> Option<&'a Witness> {
+        match &self.witness {
+            Chosen::Always => None,
+            Chosen::First => detector.first_witness(self.planned.body as usize, encoding),
+            Chosen::Own(own) => Some(own),
+        }
+    }
 }
 
 /// The signs that a body is looked for by.
@@ -81,6 +96,9 @@ pub(super) struct Route {
 
 const NO_FILTER: u32 = u32::MAX;
 
+/// The number of [`Route::everywhere`] while filters are made, after all others.
+const ANYWHERE: u32 = u32::MAX;
+
 /// What the search for candidates needs from event to event, whatever their route.
 pub(super) struct Search {
     pub(super) values: Values,
@@ -90,6 +108,14 @@ pub(super) struct Search {
     cache: ValueCache<u32>,
     /// Numbers given to routes, so that no two filters share remembered values.
     owners: u64,
+    room: Room,
+}
+
+/// Room to make filters in, kept because large vectors that come and go touch memory that nothing else needs.
+struct Room {
+    signs: SignRoom,
+    placed: Vec<Placed>,
+    rows: Vec<Row>,
 }
 
 impl Search {
@@ -101,6 +127,11 @@ impl Search {
             spelling: Vec::new(),
             cache: ValueCache::new(),
             owners: 0,
+            room: Room {
+                signs: SignRoom::new(),
+                placed: Vec::with_capacity(1 << 13),
+                rows: Vec::with_capacity(1 << 13),
+            },
         }
     }
 }
@@ -113,15 +144,8 @@ impl Route {
             let condition = &detector.rule_of(planned.body as usize).condition;
             !planned.is_decidable() || plan.items(detector, *planned, outcomes).decide(condition) != Some(false)
         };
-        let bodies: Vec<RouteBody> = (plan.bodies.iter().copied().filter(may_hold))
-            .map(|planned| RouteBody {
-                planned,
-                condition: OnceCell::new(),
-                witness: Chosen::Always,
-                may_improve: true,
-                wasted: 0,
-            })
-            .collect();
+        let mut bodies = Vec::with_capacity(plan.bodies.len());
+        bodies.extend(plan.bodies.iter().copied().filter(may_hold).map(RouteBody::new));
         let mut route = Self {
             plan: plan.clone(),
             outcomes: key.outcomes.clone(),
@@ -155,7 +179,7 @@ impl Route {
         body.condition.get_or_init(|| {
             let context = Context { detector, kind: self.plan.kind };
             let mut items = self.plan.items(detector, body.planned, self.outcomes.as_deref());
-            lower(&detector.rule_of(self.body(candidate)).condition, &mut items, context)
+            Box::new(lower(&detector.rule_of(self.body(candidate)).condition, &mut items, context))
         })
     }
 
@@ -287,7 +311,7 @@ impl Route {
         let anew = self.choices == 1 || self.places / PLACES > self.wasted;
         (self.wasted, self.places) = (0, 0);
         let frequencies = Frequencies { lessons: &self.lessons, common: &detector.common };
-        let mut signs = Signs::new(self.encoding, frequencies);
+        let mut signs = Signs::new(self.encoding, frequencies, &mut search.room.signs);
         for body in &mut self.bodies {
             if !anew && body.wasted < WASTED {
                 continue;
@@ -295,52 +319,61 @@ impl Route {
             body.wasted = 0;
             let number = body.planned.body as usize;
             body.witness = if self.choices == 1 && !body.planned.is_decidable() {
-                detector.first_witness(number, self.encoding).map_or(Chosen::Always, |_| Chosen::First)
+                let first = detector.find_first_witness(number, self.encoding, &mut signs);
+                first.map_or(Chosen::Always, |_| Chosen::First)
             } else {
                 let mut items = self.plan.items(detector, body.planned, self.outcomes.as_deref());
                 let own = signs.witness(&detector.rule_of(number).condition, &mut items);
                 own.map_or(Chosen::Always, Chosen::Own)
             };
+            let signs = body.witness(detector, self.encoding).map(|witness| &witness.list);
+            body.may_improve = signs.is_some_and(|list| list.iter().all(|sign| sign.place != Place::Present));
         }
         self.make_filters(detector, search);
     }
 
     /// Makes the filters that find the chosen signs.
     fn make_filters(&mut self, detector: &Detector, search: &mut Search) {
-        let (mut by_field, mut anywhere) = (Vec::<Vec<Entry<'_>>>::new(), Vec::new());
+        let Room { placed, rows, .. } = &mut search.room;
+        placed.clear();
         self.filter_of.fill(NO_FILTER);
         self.always.clear();
-        for (index, body) in self.bodies.iter_mut().enumerate() {
-            let witness = match &body.witness {
-                Chosen::Always => None,
-                Chosen::First => detector.first_witness(body.planned.body as usize, self.encoding),
-                Chosen::Own(own) => Some(own),
-            };
-            let index = index as u32;
-            let Some(witness) = witness else {
-                body.may_improve = false;
-                self.always.push(index);
+        let (mut filters, mut witnesses) = (0, Vec::with_capacity(self.bodies.len()));
+        for (body, number) in self.bodies.iter().zip(0..) {
+            let Some(witness) = body.witness(detector, self.encoding) else {
+                self.always.push(number);
                 continue;
             };
-            body.may_improve = witness.list.iter().all(|sign| sign.place != Place::Present);
-            for sign in &witness.list {
-                let entry = Entry { sign: *sign, bytes: witness.bytes(sign), body: index };
+            for (sign, index) in witness.list.iter().zip(0..) {
                 for field in self.plan.fields(sign.field) {
-                    let Some(name) = field.index() else {
-                        anywhere.push(entry);
-                        continue;
-                    };
-                    let filter = &mut self.filter_of[name];
-                    if *filter == NO_FILTER {
-                        *filter = by_field.len() as u32;
-                        by_field.push(Vec::new());
-                    }
-                    by_field[*filter as usize].push(entry);
+                    let filter = field.index().map_or(ANYWHERE, |name| {
+                        let filter = &mut self.filter_of[name];
+                        if *filter == NO_FILTER {
+                            *filter = filters;
+                            filters += 1;
+                        }
+                        *filter
+                    });
+                    placed.push(Placed { filter, witness: witnesses.len() as u32, sign: index });
                 }
             }
+            witnesses.push((number, witness));
         }
-        self.filters = by_field.iter().map(|entries| Filter::new(entries)).collect();
-        self.everywhere = Filter::new(&anywhere);
+        placed.sort_unstable();
+        let entry = |place: &Placed| {
+            let (body, witness) = witnesses[place.witness as usize];
+            let sign = &witness.list[place.sign as usize];
+            Entry { sign, bytes: witness.bytes(sign), body }
+        };
+        self.filters.clear();
+        self.everywhere = Filter::default();
+        for placed in placed.chunk_by(|a, b| a.filter == b.filter) {
+            let filter = Filter::new(placed, entry, rows);
+            match placed[0].filter {
+                ANYWHERE => self.everywhere = filter,
+                _ => self.filters.push(filter),
+            }
+        }
         self.owner = search.owners;
         search.owners += self.filters.len() as u64;
         self.records = vec![Record::default(); self.filters.len()];

@@ -81,7 +81,7 @@ enum Outlook {
     Dear,
 }
 
-/// The signs of [`Signs::list`] from the first one on.
+/// The signs of [`SignRoom::list`] from the first one on.
 #[derive(Clone, Copy, Debug)]
 struct Choice {
     price: f32,
@@ -94,6 +94,11 @@ pub(super) struct Signs<'a> {
     frequencies: Frequencies<'a>,
     /// What signs may cost to be of interest: what cheaper ones cost that are known already.
     budget: f32,
+    room: &'a mut SignRoom,
+}
+
+/// What [`Signs`] works with.
+pub(super) struct SignRoom {
     /// The chosen signs.
     list: Vec<Sign>,
     /// Soft bytes (see [`soft`]) of signs as the encoding spells them.
@@ -101,7 +106,14 @@ pub(super) struct Signs<'a> {
     pieces: Vec<Piece>,
 }
 
-/// A stretch of a literal that has one spelling in the record; a span of [`Signs::bytes`].
+impl SignRoom {
+    /// Room for nearly every rule.
+    pub(super) fn new() -> Self {
+        Self { list: Vec::with_capacity(1 << 13), bytes: Vec::with_capacity(1 << 18), pieces: Vec::new() }
+    }
+}
+
+/// A stretch of a literal that has one spelling in the record; a span of [`SignRoom::bytes`].
 #[derive(Clone, Copy)]
 struct Piece {
     start: u32,
@@ -112,14 +124,14 @@ struct Piece {
 
 impl<'a> Signs<'a> {
     /// For records whose values are written in `encoding`.
-    pub(super) fn new(encoding: Encoding, frequencies: Frequencies<'a>) -> Self {
-        Self { encoding, frequencies, budget: f32::INFINITY, list: Vec::new(), bytes: Vec::new(), pieces: Vec::new() }
+    pub(super) fn new(encoding: Encoding, frequencies: Frequencies<'a>, room: &'a mut SignRoom) -> Self {
+        Self { encoding, frequencies, budget: f32::INFINITY, room }
     }
 
     /// The cheapest witness of a condition; `None` when it may hold without any sign. `items` goes through its items.
     pub(super) fn witness(&mut self, condition: &Expr, items: &mut Items<'_>) -> Option<Witness> {
-        self.list.clear();
-        self.bytes.clear();
+        self.room.list.clear();
+        self.room.bytes.clear();
         match self.add(condition, items) {
             Outlook::Never | Outlook::Signs(_) => Some(self.chosen()),
             // Without a budget nothing is dear.
@@ -129,18 +141,18 @@ impl<'a> Signs<'a> {
 
     /// What was chosen, without what was not.
     fn chosen(&self) -> Witness {
-        let length = self.list.iter().map(|sign| sign.len as usize).sum();
-        let (mut list, mut bytes) = (self.list.clone(), Vec::with_capacity(length));
+        let length = self.room.list.iter().map(|sign| sign.len as usize).sum();
+        let (mut list, mut bytes) = (self.room.list.clone(), Vec::with_capacity(length));
         for sign in &mut list {
             let start = bytes.len() as u32;
-            bytes.extend_from_slice(&self.bytes[sign.span()]);
+            bytes.extend_from_slice(&self.room.bytes[sign.span()]);
             sign.start = start;
         }
         Witness { list: list.into(), bytes: bytes.into() }
     }
 
     fn span(&self, start: u32, len: u32) -> &[u8] {
-        &self.bytes[start as usize..(start + len) as usize]
+        &self.room.bytes[start as usize..(start + len) as usize]
     }
 
     /// Adds the cheapest witness of a condition to the list. `items` goes through its items.
@@ -170,7 +182,7 @@ impl<'a> Signs<'a> {
 
     /// The witness of a conjunction: the cheapest of its parts'.
     fn cheapest<T>(&mut self, parts: &[T], outlook: &mut dyn FnMut(&mut Self, &T) -> Outlook) -> Outlook {
-        let (before, budget) = (self.list.len(), self.budget);
+        let (before, budget) = (self.room.list.len(), self.budget);
         let mut best: Option<Choice> = None;
         let (mut never, mut open, mut dear) = (false, false, false);
         for part in parts {
@@ -189,7 +201,7 @@ impl<'a> Signs<'a> {
         self.budget = budget;
         match best {
             _ if never => {
-                self.list.truncate(before);
+                self.room.list.truncate(before);
                 Outlook::Never
             }
             Some(choice) => Outlook::Signs(choice),
@@ -203,11 +215,11 @@ impl<'a> Signs<'a> {
     fn cheaper(&mut self, old: Option<Choice>, new: Choice) -> Choice {
         match old {
             Some(old) if old.price <= new.price => {
-                self.list.truncate(new.first);
+                self.room.list.truncate(new.first);
                 old
             }
             Some(old) => {
-                self.list.drain(old.first..new.first);
+                self.room.list.drain(old.first..new.first);
                 Choice { first: old.first, ..new }
             }
             None => new,
@@ -218,7 +230,7 @@ impl<'a> Signs<'a> {
     /// their items must be.
     fn union<T>(&mut self, parts: &[T], count: u32, outlook: &mut dyn FnMut(&mut Self, &T) -> Outlook) -> Outlook {
         let budget = self.budget;
-        let mut choice = Choice { price: 0.0, first: self.list.len() };
+        let mut choice = Choice { price: 0.0, first: self.room.list.len() };
         let (mut sure, mut possible, mut open, mut dear) = (0, 0, false, false);
         for part in parts {
             self.budget = if open || dear { 0.0 } else { budget - choice.price };
@@ -243,7 +255,7 @@ impl<'a> Signs<'a> {
             () if dear => Outlook::Dear,
             () => return Outlook::Signs(choice),
         };
-        self.list.truncate(choice.first);
+        self.room.list.truncate(choice.first);
         outlook
     }
 
@@ -289,7 +301,7 @@ impl<'a> Signs<'a> {
                     Part::Literal(literal) => Some(literal),
                     Part::One | Part::Any => None,
                 });
-                self.pieces.clear();
+                self.room.pieces.clear();
                 literals.for_each(|literal| self.cut(literal));
                 self.rarest_inside(place).map_or_else(|| self.present(place), Outlook::Signs)
             }
@@ -311,20 +323,20 @@ impl<'a> Signs<'a> {
         let bytes = self.span(start, len);
         let (price, rarest) = self.frequencies.price(fields, kind, bytes);
         let hash = whole_key(bytes);
-        let first = self.list.len();
-        self.list.push(Sign { field: place.field, place: kind, start, len, rarest, hash });
+        let first = self.room.list.len();
+        self.room.list.push(Sign { field: place.field, place: kind, start, len, rarest, hash });
         Some(Choice { price, first })
     }
 
     fn literal(&mut self, place: &ItemPlace<'_>, kind: Place, literal: &str) -> Outlook {
-        self.pieces.clear();
+        self.room.pieces.clear();
         self.cut(literal);
         let whole = |p: &&Piece| p.at_start && p.at_end;
         let long = |p: &&Piece| p.len as usize >= GRAM;
         let anchored = match kind {
-            Place::Whole => self.pieces.first().filter(whole),
-            Place::Start => self.pieces.first().filter(|p| p.at_start).filter(long),
-            Place::End => self.pieces.last().filter(|p| p.at_end).filter(long),
+            Place::Whole => self.room.pieces.first().filter(whole),
+            Place::Start => self.room.pieces.first().filter(|p| p.at_start).filter(long),
+            Place::End => self.room.pieces.last().filter(|p| p.at_end).filter(long),
             Place::Inside | Place::BeyondAscii | Place::Present => None,
         };
         let anchored = anchored.copied().filter(|_| !place.is_keywords());
@@ -350,8 +362,8 @@ impl<'a> Signs<'a> {
     /// The rarest piece, anywhere in the value; `None` when all are too short.
     fn rarest_inside(&mut self, place: &ItemPlace<'_>) -> Option<Choice> {
         let mut best = None;
-        for at in 0..self.pieces.len() {
-            let piece = self.pieces[at];
+        for at in 0..self.room.pieces.len() {
+            let piece = self.room.pieces[at];
             if piece.len as usize >= GRAM
                 && let Some(choice) = self.signs(place, Place::Inside, (piece.start, piece.len))
             {
@@ -365,7 +377,7 @@ impl<'a> Signs<'a> {
     fn regex(&mut self, place: &ItemPlace<'_>, required: &[Vec<String>]) -> Outlook {
         let outlook = self.cheapest(required, &mut |signs, list| {
             signs.any_of(list, &mut |signs, literal| {
-                signs.pieces.clear();
+                signs.room.pieces.clear();
                 signs.cut(literal);
                 let inside = signs.rarest_inside(place);
                 signs.or_beyond_ascii(inside, place, literal).map_or(Outlook::Open, Outlook::Signs)
@@ -382,8 +394,8 @@ impl<'a> Signs<'a> {
         let Some(digits) = integer_digits(number) else {
             return self.present(place);
         };
-        let start = self.bytes.len() as u32;
-        self.bytes.extend(digits.bytes().map(soft));
+        let start = self.room.bytes.len() as u32;
+        self.room.bytes.extend(digits.bytes().map(soft));
         let found = self.signs(place, Place::Whole, (start, digits.len() as u32));
         found.map_or(Outlook::Open, Outlook::Signs)
     }
@@ -392,31 +404,31 @@ impl<'a> Signs<'a> {
     /// beyond ASCII are left out because folding may change their bytes, control characters because JSON has two
     /// spellings.
     fn cut(&mut self, literal: &str) {
-        let mut start = self.bytes.len();
+        let mut start = self.room.bytes.len();
         let mut at_start = true;
         for byte in literal.bytes() {
             if (0x20..0x7F).contains(&byte) {
                 if self.encoding == Encoding::Json && matches!(byte, b'\\' | b'"') {
-                    self.bytes.push(soft(b'\\'));
+                    self.room.bytes.push(soft(b'\\'));
                 }
-                self.bytes.push(soft(byte));
+                self.room.bytes.push(soft(byte));
                 continue;
             }
-            if self.bytes.len() > start {
+            if self.room.bytes.len() > start {
                 self.piece(start, at_start, false);
             }
-            start = self.bytes.len();
+            start = self.room.bytes.len();
             at_start = false;
         }
         let at_end = literal.bytes().next_back().is_none_or(|b| (0x20..0x7F).contains(&b));
-        if self.bytes.len() > start || literal.is_empty() {
+        if self.room.bytes.len() > start || literal.is_empty() {
             self.piece(start, at_start, at_end);
         }
     }
 
     fn piece(&mut self, start: usize, at_start: bool, at_end: bool) {
-        let len = (self.bytes.len() - start) as u32;
-        self.pieces.push(Piece { start: start as u32, len, at_start, at_end });
+        let len = (self.room.bytes.len() - start) as u32;
+        self.room.pieces.push(Piece { start: start as u32, len, at_start, at_end });
     }
 }
 
@@ -447,10 +459,11 @@ mod tests {
     fn a_literal_is_cut_where_its_spelling_is_open() {
         let (lessons, common) = (Lessons::default(), GramCounts::default());
         let cut = |text: &str| {
-            let mut signs = Signs::new(Encoding::Json, Frequencies { lessons: &lessons, common: &common });
+            let mut room = SignRoom::new();
+            let mut signs = Signs::new(Encoding::Json, Frequencies { lessons: &lessons, common: &common }, &mut room);
             signs.cut(text);
             let text = |p: &Piece| String::from_utf8_lossy(signs.span(p.start, p.len)).into_owned();
-            signs.pieces.iter().map(|p| (text(p), p.at_start, p.at_end)).collect::<Vec<_>>()
+            signs.room.pieces.iter().map(|p| (text(p), p.at_start, p.at_end)).collect::<Vec<_>>()
         };
         assert_eq!(cut("abc"), [("abc".into(), true, true)]);
         assert_eq!(cut("a\\b"), [("a||b".into(), true, true)]);

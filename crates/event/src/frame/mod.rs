@@ -22,7 +22,7 @@ use bytes::Bytes;
 const READ_BYTES: usize = 256 << 10;
 
 /// How many bytes a block holds before it is given away, unless the stream ends.
-const BLOCK_BYTES: usize = 1 << 20;
+const BLOCK_BYTES: usize = 1 << 18;
 
 /// How records follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

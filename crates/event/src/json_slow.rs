@@ -12,6 +12,8 @@
 //!   [`Value::Bool`] and [`Value::Null`].
 //! - An object below the root gives [`Value::Object`] with its JSON text without the white space between tokens
 //!   (escapes, numbers and the order of members stay as they were), and then its members. An empty one too.
+//! - Where the taxonomy knows a list of pairs of names and values, the value of each object in it that has a name is
+//!   also a field of that name behind the object; null when there is none, the first when there are several.
 //! - An empty array gives [`Value::EmptyArray`], also inside another array.
 //! - Objects and arrays may be nested [`limits::JSON_DEPTH`] deep, the root counting as one; deeper records are
 //!   malformed. So are records with more than [`limits::EVENT_FIELDS`] fields.
@@ -30,7 +32,7 @@ use serde_json::value::RawValue;
 use crate::decode::Malformed;
 use crate::event::{Event, Value};
 use crate::fields::ShapeId;
-use crate::taxonomy::{KindId, Taxonomy};
+use crate::taxonomy::{KindId, PairPart, Taxonomy};
 
 /// Most bytes of names and values of one [`Event`].
 pub const EVENT_BYTES: usize = 4 * limits::RECORD_BYTES;
@@ -48,7 +50,7 @@ pub fn event_from_json(bytes: &[u8], taxonomy: &Taxonomy) -> Result<Event, Malfo
     if !root.get().starts_with('{') {
         return Err(Malformed::new("not a JSON object", 0));
     }
-    let mut reader = Reader { taxonomy, event: Event::default(), path: Vec::new(), bytes: 0 };
+    let mut reader = Reader { taxonomy, event: Event::default(), path: Vec::new(), bytes: 0, pair: Pair::default() };
     reader.members(root.get(), 1)?;
     Ok(reader.event)
 }
@@ -76,6 +78,14 @@ struct Reader<'t> {
     path: Vec<String>,
     /// Bytes of names and values so far.
     bytes: usize,
+    pair: Pair,
+}
+
+/// The parts of the pair that is being read.
+#[derive(Default)]
+struct Pair {
+    name: Option<String>,
+    value: Option<Value>,
 }
 
 impl Reader<'_> {
@@ -100,7 +110,10 @@ impl Reader<'_> {
                 below(depth)?;
                 self.count(text.len())?;
                 self.push(name, Value::Object(compact(text)))?;
-                self.members(text, depth + 1)
+                match self.pair_part() {
+                    Some(PairPart::List) => self.pair(text, depth + 1),
+                    _ => self.members(text, depth + 1),
+                }
             }
             Some(b'[') => {
                 below(depth)?;
@@ -121,6 +134,27 @@ impl Reader<'_> {
         }
     }
 
+    /// What the value at the current path is to a list of pairs.
+    fn pair_part(&self) -> Option<PairPart> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        self.taxonomy.pair_part(&path)
+    }
+
+    /// Reads an object of a list of pairs, and adds its value under the name it gives.
+    fn pair(&mut self, text: &str, depth: usize) -> Result<(), Malformed> {
+        let outer = std::mem::take(&mut self.pair);
+        self.members(text, depth)?;
+        let Pair { name, value } = std::mem::replace(&mut self.pair, outer);
+        if let Some(name) = name {
+            let around = self.path.iter().map(String::as_str).take(self.path.len() - 1);
+            let path: Vec<&str> = around.chain([name.as_str()]).collect();
+            let name = self.taxonomy.canonical(&path);
+            self.count(name.len())?;
+            self.event.fields.push((name, value.unwrap_or(Value::Null)));
+        }
+        Ok(())
+    }
+
     /// Counts bytes that are about to be copied.
     fn count(&mut self, bytes: usize) -> Result<(), Malformed> {
         self.bytes += bytes;
@@ -135,6 +169,14 @@ impl Reader<'_> {
             return Err(Malformed::new("too many fields", 0));
         }
         self.count(name.len())?;
+        match (self.pair_part(), &value) {
+            (Some(PairPart::Name), Value::Text(text)) if self.pair.name.is_none() => {
+                self.pair.name = Some(text.clone())
+            }
+            (Some(PairPart::Value), Value::Object(_) | Value::EmptyArray) => {}
+            (Some(PairPart::Value), _) if self.pair.value.is_none() => self.pair.value = Some(value.clone()),
+            _ => {}
+        }
         self.event.fields.push((name.to_owned(), value));
         Ok(())
     }
@@ -253,8 +295,12 @@ impl<'de> Deserialize<'de> for Elements<'de> {
 mod tests {
     use super::*;
 
+    fn table() -> &'static Taxonomy {
+        Taxonomy::embedded()
+    }
+
     fn fields(json: &str) -> Vec<(String, Value)> {
-        event_from_json(json.as_bytes(), Taxonomy::embedded()).expect("valid").fields
+        event_from_json(json.as_bytes(), table()).expect("valid").fields
     }
 
     fn refused(json: &[u8]) -> &'static str {
@@ -301,6 +347,24 @@ mod tests {
                 ("a.b", number("2")),
             ])
         );
+    }
+
+    #[test]
+    fn pairs_of_names_and_values_are_members() {
+        for data in [
+            r##"[{"@Name":"Image","#text":"x"},{"@Name":"Empty"}]"##,
+            r##"[{"#attributes":{"Name":"Image"},"#text":"x"},{"Name":"Empty"}]"##,
+            r##"[{"Value":"x","Name":"Image"},{"Name":"Empty","Value":null}]"##,
+        ] {
+            let event =
+                event_from_json(format!(r#"{{"Event":{{"EventData":{{"Data":{data}}}}}}}"#).as_bytes(), table());
+            let event = event.expect("valid");
+            assert_eq!(event.values("Image").collect::<Vec<_>>(), [&text("x")], "{data}");
+            assert_eq!(event.values("Empty").collect::<Vec<_>>(), [&Value::Null], "{data}");
+        }
+        // A list without names is what it was.
+        let event = event_from_json(br#"{"Event":{"EventData":{"Data":["a","b"]}}}"#, table()).expect("valid");
+        assert_eq!(event.values("Data").count(), 2);
     }
 
     #[test]

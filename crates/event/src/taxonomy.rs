@@ -27,6 +27,7 @@ use crate::fields::ShapeId;
 pub use load::TaxonomyError;
 use load::{Condition, Kind, Shape};
 use names::NameTable;
+pub use names::PairPart;
 
 /// A kind of event; an index into the taxonomy's kinds. 0 is a kind nobody knows: every rule applies to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
@@ -142,6 +143,11 @@ impl Taxonomy {
     /// The canonical name of a dotted name as a rule may write it.
     pub fn canonical_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
         self.names.canonical(name)
+    }
+
+    /// What the value at `path` is to a list of names and values that stand for members; `None` for nearly all paths.
+    pub fn pair_part(&self, path: &[&str]) -> Option<PairPart> {
+        self.names.pair_part(&path.join("."))
     }
 
     /// Bits that say "this path stands in the record"; [`Taxonomy::shape_of`] decides by them. 0 for most paths.

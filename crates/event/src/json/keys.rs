@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 
 use super::unescape_into;
 use crate::names::{FieldId, Names};
-use crate::taxonomy::Taxonomy;
+use crate::taxonomy::{PairPart, Taxonomy};
 
 /// A key at its place in the structure; an index into the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(super) struct Node {
     pub(super) label: Box<str>,
     /// What this key says about the record's shape.
     pub(super) marks: u64,
+    /// What its value is to a list of pairs.
+    pub(super) pair: Option<PairPart>,
     /// The two keys that followed this one last, latest first.
     next: [NodeId; 2],
     /// The keys that came first inside this one's object.
@@ -77,6 +79,7 @@ impl KeyTree {
             name: FieldId::OTHER,
             label: Box::default(),
             marks: 0,
+            pair: None,
             next: [NodeId::ROOT; 2],
             first: [NodeId::ROOT; 2],
         });
@@ -120,19 +123,30 @@ impl KeyTree {
     /// The node of the key whose raw bytes, `":` included, are `raw`, below `parent`; remembers it for prediction.
     #[cold]
     pub(super) fn find(&mut self, parent: NodeId, after: After, raw: &[u8]) -> NodeId {
+        let id = self.known(parent, raw);
+        let expected = self.expected(after);
+        *expected = [id, expected[0]];
+        id
+    }
+
+    /// The node of the member that a pair in the list `list` stands for; `name` as the record spells it.
+    pub(super) fn member(&mut self, list: NodeId, name: &[u8]) -> NodeId {
+        let raw = [name, b"\":"].concat();
+        self.known(self.node(list).parent, &raw)
+    }
+
+    /// The node of a key, new if need be.
+    fn known(&mut self, parent: NodeId, raw: &[u8]) -> NodeId {
         let hash = hash(parent, raw);
         let nodes = &self.nodes;
         let found = self.index.find(hash, |id| {
             let node = &nodes[id.0 as usize];
             node.parent == parent && *node.raw == *raw
         });
-        let id = match found {
+        match found {
             Some(&id) => id,
             None => self.insert(parent, raw, hash),
-        };
-        let expected = self.expected(after);
-        *expected = [id, expected[0]];
-        id
+        }
     }
 
     fn insert(&mut self, parent: NodeId, raw: &[u8], hash: u64) -> NodeId {
@@ -153,6 +167,7 @@ impl KeyTree {
             parent,
             name: self.names.get(&label),
             marks: self.taxonomy.mark(&segments),
+            pair: self.taxonomy.pair_part(&segments),
             label: label.into(),
             next: [NodeId::ROOT; 2],
             first: [NodeId::ROOT; 2],

@@ -6,6 +6,7 @@ use super::scan::Scan;
 use crate::decode::Malformed;
 use crate::fields::{Fields, Kind};
 use crate::names::FieldId;
+use crate::taxonomy::PairPart;
 use khien_base::limits::{EVENT_FIELDS, JSON_DEPTH};
 
 /// Walks a record, fills `fields`, and returns what its keys say about its shape.
@@ -16,7 +17,17 @@ pub(super) fn record(
     emit: Emit,
     fields: &mut Fields,
 ) -> Result<u64, Malformed> {
-    let mut walk = Walk { record, scan, keys, emit, labels: fields.keeps_labels(), fields, marks: 0, seen: 0 };
+    let mut walk = Walk {
+        record,
+        scan,
+        keys,
+        emit,
+        labels: fields.keeps_labels(),
+        fields,
+        marks: 0,
+        seen: 0,
+        pair: Pair::default(),
+    };
     let start = walk.skip_space(0);
     if walk.byte(start) != b'{' {
         return Err(Malformed::new("not a JSON object", start));
@@ -38,6 +49,14 @@ struct Walk<'a> {
     fields: &'a mut Fields,
     marks: u64,
     seen: usize,
+    pair: Pair,
+}
+
+/// The parts of the pair that is being read, as spans.
+#[derive(Clone, Copy, Default)]
+struct Pair {
+    name: Option<(usize, usize)>,
+    value: Option<(Kind, usize, usize)>,
 }
 
 impl Walk<'_> {
@@ -119,7 +138,10 @@ impl Walk<'_> {
             b'"' => self.string(key, at + 1),
             b'{' => {
                 self.emit_object(key, at);
-                self.object(key, at, depth + 1)
+                match self.keys.node(key).pair {
+                    Some(PairPart::List) => self.pair(key, at, depth + 1),
+                    _ => self.object(key, at, depth + 1),
+                }
             }
             b'[' => self.array(key, at, depth + 1),
             b't' => self.literal(key, at, b"true", Kind::True),
@@ -217,11 +239,42 @@ impl Walk<'_> {
     #[inline]
     fn emit(&mut self, key: NodeId, kind: Kind, start: usize, len: usize) {
         let node = self.keys.node(key);
+        if let Some(part) = node.pair {
+            self.pair_part(part, kind, start, len);
+        }
+        let node = self.keys.node(key);
         if node.name != FieldId::OTHER || self.emit == Emit::All {
             self.fields.push_span(node.name, kind, start, len);
             if self.labels {
                 self.fields.push_label(&node.label);
             }
+        }
+    }
+
+    /// Reads an object of a list of pairs, and hands its value out once more under the name it gives.
+    #[cold]
+    fn pair(&mut self, list: NodeId, at: usize, depth: usize) -> Result<usize, Malformed> {
+        let outer = std::mem::take(&mut self.pair);
+        let end = self.object(list, at, depth)?;
+        let pair = std::mem::replace(&mut self.pair, outer);
+        if let Some((start, len)) = pair.name {
+            let member = self.keys.member(list, &self.record[start..start + len]);
+            self.marks |= self.keys.node(member).marks;
+            let (kind, start, len) = pair.value.unwrap_or((Kind::Null, at, 0));
+            self.emit(member, kind, start, len);
+        }
+        Ok(end)
+    }
+
+    /// Notes a value that is part of a pair.
+    #[cold]
+    fn pair_part(&mut self, part: PairPart, kind: Kind, start: usize, len: usize) {
+        match part {
+            PairPart::Name if kind == Kind::Escaped => self.pair.name = self.pair.name.or(Some((start, len))),
+            PairPart::Value if !matches!(kind, Kind::Object | Kind::EmptyArray) => {
+                self.pair.value = self.pair.value.or(Some((kind, start, len)));
+            }
+            PairPart::Name | PairPart::Value | PairPart::List => {}
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Envelope {
     #[serde(default)]
     pub(super) capitalise: bool,
     #[serde(default)]
+    pub(super) pairs: Option<String>,
+    #[serde(default)]
     pub(super) reserved: Vec<String>,
 }
 

@@ -186,6 +186,7 @@ fn add_names(names: &mut NameTable, renames: BTreeMap<String, String>, envelopes
             guard: e.guard,
             skip: e.skip,
             capitalise: e.capitalise,
+            pairs: e.pairs,
             reserved: e.reserved,
         });
     }

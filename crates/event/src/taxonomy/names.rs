@@ -15,6 +15,8 @@ pub(super) struct Envelope {
     pub(super) skip: bool,
     /// Whether names have their first letter capitalised.
     pub(super) capitalise: bool,
+    /// The member that lists pairs of names and values, each of which is a member itself; see [`PairPart`].
+    pub(super) pairs: Option<String>,
     /// Names that get the guard.
     pub(super) reserved: Vec<String>,
 }
@@ -30,7 +32,9 @@ pub(super) struct NameTable {
 const ATTRIBUTES: &str = "#attributes.";
 /// The same in its form with separate attributes.
 const SEPARATE_ATTRIBUTES: &str = "_attributes.";
-/// How `evtx_dump` writes the text of an XML element that also has attributes.
+/// How converters from XML to JSON write the attributes of an element.
+const XML_ATTRIBUTE: &str = ".@";
+/// How both write the text of an XML element that also has attributes.
 const TEXT: &str = ".#text";
 
 impl NameTable {
@@ -55,9 +59,41 @@ impl NameTable {
             None => without_spaces(dotted),
         }
     }
+
+    /// What the value with a dotted name is to a list of pairs.
+    pub(super) fn pair_part(&self, dotted: &str) -> Option<PairPart> {
+        self.envelopes.iter().find_map(|envelope| envelope.pair_part(dotted))
+    }
+}
+
+/// What a value is to a list of pairs such as `"Data": [{"@Name": "Image", "#text": "x"}]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairPart {
+    /// The list, or its only pair.
+    List,
+    /// The name in a pair.
+    Name,
+    /// The value in a pair.
+    Value,
+}
+
+impl PairPart {
+    fn of_member(rest: &str) -> Option<Self> {
+        match rest {
+            "#attributes.Name" | "@Name" | "Name" => Some(Self::Name),
+            "#text" | "Value" => Some(Self::Value),
+            _ => None,
+        }
+    }
 }
 
 impl Envelope {
+    /// What a member is to the pairs of this envelope.
+    fn pair_part(&self, dotted: &str) -> Option<PairPart> {
+        let rest = dotted.strip_prefix(&self.prefix)?.strip_prefix(self.pairs.as_deref()?)?;
+        if rest.is_empty() { Some(PairPart::List) } else { PairPart::of_member(rest.strip_prefix('.')?) }
+    }
+
     /// The name of a member whose dotted name starts with the prefix and goes on.
     fn strip(&self, dotted: &str) -> String {
         let Some(mut rest) = dotted.strip_prefix(&self.prefix) else {
@@ -77,7 +113,10 @@ impl Envelope {
         if let Some(attribute) = rest.strip_prefix(ATTRIBUTES) {
             return format!("{}_{attribute}", self.guard);
         }
-        let mut name = rest.replace(&format!(".{ATTRIBUTES}"), "_").replace(SEPARATE_ATTRIBUTES, "_");
+        let mut name = rest.replace(&format!(".{ATTRIBUTES}"), "_");
+        for attribute in [SEPARATE_ATTRIBUTES, XML_ATTRIBUTE] {
+            name = name.replace(attribute, "_");
+        }
         if let Some(text) = name.strip_suffix(TEXT) {
             name.truncate(text.len());
         }

@@ -52,6 +52,7 @@ fn all_spellings_of_windows_have_one_name() {
         (&["Event", "System", "EventID_attributes", "Qualifiers"], "EventID_Qualifiers"),
         (&["Event", "System", "Provider", "#attributes", "Name"], "Provider_Name"),
         (&["Event", "System", "Provider_attributes", "Name"], "Provider_Name"),
+        (&["Event", "System", "Provider", "@Name"], "Provider_Name"),
         (&["winlog", "provider_name"], "Provider_Name"),
         (&["Event", "System", "Security", "#attributes", "UserID"], "Security_UserID"),
         (&["Event", "UserData", "LogFileCleared", "SubjectUserName"], "SubjectUserName"),

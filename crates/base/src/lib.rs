@@ -4,3 +4,4 @@
 
 pub mod lang;
 pub mod limits;
+pub mod message;

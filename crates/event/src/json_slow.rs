@@ -171,7 +171,7 @@ impl Reader<'_> {
         self.count(name.len())?;
         match (self.pair_part(), &value) {
             (Some(PairPart::Name), Value::Text(text)) if self.pair.name.is_none() => {
-                self.pair.name = Some(text.clone())
+                self.pair.name = Some(text.clone());
             }
             (Some(PairPart::Value), Value::Object(_) | Value::EmptyArray) => {}
             (Some(PairPart::Value), _) if self.pair.value.is_none() => self.pair.value = Some(value.clone()),

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use khien_base::message::Message;
 use khien_detect::correlate::Correlation;
 use khien_detect::rule::{Level, Rule};
 use khien_event::taxonomy::LogSource;
@@ -14,6 +15,7 @@ use crate::args::Format;
 use crate::glob::Input;
 use crate::output::{Block, Render};
 use crate::stop::Stop;
+use crate::text::Text;
 
 /// The engine behind the commands.
 pub trait Engine {
@@ -101,7 +103,7 @@ pub enum Severity {
 }
 
 /// Something wrong with a rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// File as the user named it.
     pub file: String,
@@ -113,10 +115,10 @@ pub struct Problem {
     pub severity: Severity,
     /// Title of the rule, when it has one.
     pub title: Option<String>,
-    /// What is wrong, with the value.
-    pub reason: String,
+    /// What is wrong.
+    pub reason: Message,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub hint: Option<Message>,
 }
 
 /// A rule as lists show it.
@@ -178,6 +180,8 @@ pub struct Job {
     pub logsource: Option<LogSource>,
     /// How many malformed records to describe.
     pub malformed_reported: usize,
+    /// The language of errors.
+    pub text: Text,
     /// Where to count while reading.
     pub meter: std::sync::Arc<Meter>,
     /// Whether to stop before the end.
@@ -231,7 +235,7 @@ pub trait Sink {
 }
 
 /// What was read and what was wrong with it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Files read to their end or as far as possible.
     pub files_read: u64,
@@ -269,14 +273,14 @@ pub struct FileFailure {
 }
 
 /// A record that could not be decoded, or an entry that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MalformedSample {
     /// File.
     pub file: String,
     /// 1-based line or record number.
     pub position: u64,
     /// Why.
-    pub reason: String,
+    pub reason: Message,
 }
 
 /// What correlations kept in mind.

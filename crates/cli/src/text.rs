@@ -6,6 +6,7 @@
 use std::fmt::{self, Write as _};
 
 use khien_base::lang::Lang;
+use khien_base::message::Message;
 use khien_detect::rule::Level;
 
 /// Appends formatted text to `out`.
@@ -144,6 +145,7 @@ words! {
     no_rules { vi: "không có luật nào dùng được", en: "no rule can be used" }
     nothing_read { vi: "không đọc được dữ liệu nào", en: "nothing could be read" }
     standard_input_twice { vi: "đầu vào chuẩn (-) chỉ đọc được một lần", en: "standard input (-) can be read only once" }
+    indicators_empty { vi: "danh sách chỉ báo rỗng", en: "the list of indicators is empty" }
     check_clean { vi: "không có vấn đề", en: "no problems" }
     any_log_source { vi: "mọi nguồn log", en: "any log source" }
 
@@ -216,6 +218,11 @@ messages! {
 }
 
 impl Text {
+    /// A message that was made elsewhere.
+    pub fn message(self, message: &Message) -> String {
+        message.text(self.0)
+    }
+
     /// The name of a level.
     pub fn level(self, level: Level) -> &'static str {
         match level {

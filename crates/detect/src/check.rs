@@ -1,10 +1,14 @@
 //! What a rule writer should know beyond what keeps a rule from being used: `khien rules check`.
 
+pub mod lint;
+
 use std::collections::HashSet;
 
+use khien_base::message::Message;
 use khien_event::taxonomy::{KindId, Taxonomy};
 use rsigma_parser::LintRule;
 
+use crate::reasons;
 use crate::rule::load::{Problem, RuleSet, Severity};
 use crate::rule::{Expr, Item, Part, Rule, Test};
 
@@ -55,8 +59,8 @@ pub fn check_text(file: &str, text: &str) -> Vec<Problem> {
             severity: Severity::Warning,
             rule: None,
             title: None,
-            reason: w.message,
-            hint: w.fix.map(|f| f.title),
+            reason: lint::message(w.rule, &w.message),
+            hint: w.fix.map(|f| reasons::hint_linter(f.title)),
         })
         .collect()
 }
@@ -72,7 +76,7 @@ pub fn merge(set: &RuleSet, texts: Vec<Problem>, rules: Vec<Problem>) -> Vec<Pro
     let taken: HashSet<(&str, u32)> = set.problems.iter().map(|p| (p.file.as_str(), p.line)).collect();
     let texts = texts.into_iter().filter(|p| !taken.contains(&(p.file.as_str(), p.line)));
     let mut all: Vec<Problem> = set.problems.iter().cloned().chain(texts).chain(rules).collect();
-    all.sort_by(|a, b| (&a.file, a.line, &a.reason).cmp(&(&b.file, b.line, &b.reason)));
+    all.sort_by(|a, b| (&a.file, a.line, a.reason.to_string()).cmp(&(&b.file, b.line, b.reason.to_string())));
     all.dedup_by(|a, b| (&a.file, a.line, &a.reason) == (&b.file, b.line, &b.reason));
     all
 }
@@ -101,7 +105,7 @@ impl<'a> Checker<'a> {
         self.found
     }
 
-    fn say(&mut self, reason: String, hint: Option<&str>) {
+    fn say(&mut self, reason: Message, hint: Option<Message>) {
         self.found.push(Problem {
             file: self.rule.origin.file.clone(),
             line: self.rule.origin.line,
@@ -109,7 +113,7 @@ impl<'a> Checker<'a> {
             rule: Some(self.rule.id.clone()),
             title: Some(self.rule.title.clone()),
             reason,
-            hint: hint.map(str::to_owned),
+            hint,
         });
     }
 
@@ -117,15 +121,15 @@ impl<'a> Checker<'a> {
         // The rule of an old aggregation carries the id with an ending.
         let id = self.rule.id.split(':').next().unwrap_or_default();
         if id.starts_with("rule-") || self.rule.name.as_deref() == Some(id) {
-            self.say("the rule has no id".into(), Some("give it a random UUID, so that findings can name it for ever"));
+            self.say(reasons::no_id(), Some(reasons::hint_random_uuid()));
         } else if !is_uuid(id) {
-            self.say(format!("the id `{id}` is no UUID"), Some("use a random UUID (version 4)"));
+            self.say(reasons::id_no_uuid(id), Some(reasons::hint_random_uuid()));
         }
         if self.rule.status.is_none() {
-            self.say("the rule has no valid status".into(), None);
+            self.say(reasons::no_status(), None);
         }
         if self.rule.title.trim().is_empty() {
-            self.say("the rule has no title".into(), None);
+            self.say(reasons::no_title(), None);
         }
     }
 
@@ -137,7 +141,7 @@ impl<'a> Checker<'a> {
             let parts = [("product", &source.product), ("category", &source.category), ("service", &source.service)];
             let text: Vec<String> =
                 parts.into_iter().filter_map(|(name, part)| part.as_ref().map(|p| format!("{name} {p}"))).collect();
-            let reason = format!("no event that this version decodes has the logsource {}", text.join(", "));
+            let reason = reasons::unknown_logsource(text.join(", "));
             self.say(reason, None);
         }
     }
@@ -162,17 +166,15 @@ impl<'a> Checker<'a> {
             if let Test::Regex(pattern) = test
                 && starts_anywhere(&pattern.text)
             {
-                let reason = format!("{field}: the regular expression begins with `.*`, which only costs time");
-                self.say(reason, Some("leave the leading `.*` out; a match may begin anywhere"));
+                self.say(reasons::leading_any(field), Some(reasons::hint_no_leading_any()));
             }
             if let Test::Text(parts, _) = test
                 && parts.as_slice() == [Part::Any]
             {
-                let reason = format!("{field}: the value `*` matches whatever the field holds");
-                self.say(reason, Some("use the modifier `exists`"));
+                self.say(reasons::lone_wildcard(field), Some(reasons::hint_exists()));
             }
             if !seen.insert(crate::text::fold(&text)) {
-                self.say(format!("{field}: the value {text} stands there twice"), None);
+                self.say(reasons::repeated_value(field, &text), None);
             }
         }
     }
@@ -193,7 +195,7 @@ fn is_uuid(id: &str) -> bool {
 }
 
 /// What is wrong with a tag of the namespace `attack`.
-fn tag_problem(tag: &str) -> Option<String> {
+fn tag_problem(tag: &str) -> Option<Message> {
     let value = tag.strip_prefix("attack.")?;
     let digits = |text: &str, n: usize| text.len() == n && text.chars().all(|c| c.is_ascii_digit());
     let technique = value.strip_prefix('t').is_some_and(|t| match t.split_once('.') {
@@ -206,7 +208,7 @@ fn tag_problem(tag: &str) -> Option<String> {
     if technique || numbered("g") || numbered("s") || tactic || other {
         None
     } else {
-        Some(format!("the tag `{tag}` names no tactic, technique, group or software of ATT&CK"))
+        Some(reasons::bad_attack_tag(tag))
     }
 }
 
@@ -220,7 +222,7 @@ mod tests {
         loader.add_file("t", text);
         let set = loader.finish();
         let found = merge(&set, check_text("t", text), check_rules(&set, Taxonomy::embedded()));
-        found.into_iter().map(|p| p.reason).collect()
+        found.into_iter().map(|p| p.reason.to_string()).collect()
     }
 
     const GOOD: &str = "title: A good rule\nid: 929a690e-bef0-4204-a928-ef5e620d6fcc\nstatus: test\ndescription: Says what it finds.\nauthor: somebody\ndate: 2026-01-02\ntags:\n  - attack.execution\n  - attack.t1059.001\nlogsource:\n  category: process_creation\n  product: windows\ndetection:\n  selection:\n    Image|endswith: \\a.exe\n  condition: selection\nlevel: high\n";

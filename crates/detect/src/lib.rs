@@ -10,6 +10,7 @@ pub mod explain;
 pub mod finding;
 pub mod indicators;
 pub mod pack;
+pub mod reasons;
 pub mod reference;
 pub mod rule;
 #[cfg(any(test, feature = "testgen"))]

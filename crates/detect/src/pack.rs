@@ -20,7 +20,7 @@ use crate::rule::{Expr, Item, Level, Origin, Rule};
 pub const MAGIC: [u8; 8] = *b"KHIENPCK";
 
 /// The format this version writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Most bytes of content.
 const CONTENT_BYTES: u64 = 256 << 20;
@@ -413,8 +413,8 @@ mod tests {
     }
 
     #[test]
-    fn packs_of_format_2_stay_readable() {
-        let golden = include_bytes!("../tests/golden/pack-2.bin");
+    fn packs_of_format_3_stay_readable() {
+        let golden = include_bytes!("../tests/golden/pack-3.bin");
         assert_eq!(read(&golden[..]).unwrap(), set());
     }
 
@@ -428,7 +428,7 @@ mod tests {
             bytes[at] ^= byte;
             read(bytes.as_slice()).unwrap_err()
         };
-        assert!(matches!(changed(8, 1), PackError::OtherVersion { found: 3 }));
+        assert!(matches!(changed(8, 1), PackError::OtherVersion { found: 2 }));
         assert!(matches!(changed(19, 1), PackError::TooLarge { .. }));
         for at in [12, 13, 20, 28, 60, good.len() - 1] {
             assert!(matches!(changed(at, 1), PackError::Damaged { .. } | PackError::Io(_)), "{at}");

@@ -1,23 +1,29 @@
 //! What every decoder is.
 
+use khien_base::message::{Message, Phrase};
 use thiserror::Error;
 
 use crate::fields::Fields;
 
 /// Why a record could not be decoded. The record is counted and its raw bytes are kept by the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{reason} at byte {offset}")]
+#[error("{}", self.message())]
 pub struct Malformed {
-    /// What is wrong, lower case, without a full stop.
-    pub reason: &'static str,
+    /// What is wrong: one of [`crate::reasons`].
+    pub reason: &'static Phrase,
     /// Where in the record, 0-based.
     pub offset: usize,
 }
 
 impl Malformed {
     /// A record that is wrong at `offset`.
-    pub fn new(reason: &'static str, offset: usize) -> Self {
+    pub fn new(reason: &'static Phrase, offset: usize) -> Self {
         Self { reason, offset }
+    }
+
+    /// The same for people.
+    pub fn message(&self) -> Message {
+        Message::new(self.reason, vec![self.offset.to_string()])
     }
 }
 

@@ -6,11 +6,13 @@
 //! over. The crate renders a whole chunk into one buffer with templates compiled once, which is the cheapest way it has;
 //! nothing is serialised twice.
 
-use std::fmt;
 use std::io::{self, Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::evtx::{EvtxParser, ParserSettings, RenderedChunk, RenderedChunkItem};
+use khien_base::message::Message;
+
+use crate::reasons;
 
 /// Size of the file's header, in bytes.
 const HEADER: usize = 4 << 10;
@@ -143,9 +145,10 @@ pub struct Damage {
     pub reason: String,
 }
 
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "chunk {}: {}", self.chunk, self.reason)
+impl Damage {
+    /// The same for people.
+    pub fn message(&self) -> Message {
+        reasons::damaged_chunk(self.chunk, &self.reason)
     }
 }
 

@@ -15,6 +15,7 @@ pub mod json;
 pub mod json_slow;
 pub mod names;
 pub mod ocsf;
+pub mod reasons;
 pub mod taxonomy;
 pub mod text;
 pub mod time;

@@ -90,7 +90,7 @@ pub struct Detect {
     /// No progress bar.
     #[arg(long)]
     pub no_progress: bool,
-    /// Files, folders, patterns, `-`. Required, which [`parse`] checks after [`give_back`].
+    /// Files, folders, patterns, `-`. Required, which [`parse`] checks after `give_back`.
     pub input: Vec<OsString>,
 }
 

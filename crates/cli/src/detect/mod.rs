@@ -16,6 +16,7 @@ use crate::output::{Counts, Renders, Report, Shared, groups::Groups, table};
 use crate::rules;
 use crate::stop::Stop;
 use crate::terminal::Console;
+use crate::text::Text;
 
 pub mod progress;
 pub mod run;
@@ -121,6 +122,7 @@ fn job(detect: &Detect, inputs: &Inputs, console: &Console<'_>) -> anyhow::Resul
         indicators: glob::expand_paths(&detect.indicators, console.text).map_err(anyhow::Error::msg)?,
         logsource: detect.logsource.clone(),
         malformed_reported: detect.max_malformed_reported,
+        text: console.text,
         meter: Arc::new(Meter::default()),
         stop: Stop::of_process(),
     })
@@ -133,19 +135,23 @@ fn conclude(detect: &Detect, summary: &Summary, console: &mut Console<'_>) -> an
         console.warn(&what);
     }
     for sample in &summary.stats.indicator_samples {
-        let what = console.text.malformed_sample(&sample.file, &sample.position.to_string(), &sample.reason);
+        let what = console.text.malformed_sample(
+            &sample.file,
+            &sample.position.to_string(),
+            &console.text.message(&sample.reason),
+        );
         console.warn(&what);
     }
     let shown = summary.render(console.err_look, console.text);
     console.tell(shown.trim_end());
     if let Some(path) = &detect.summary_json {
-        write_json(path, summary).with_context(|| console.text.cannot_write(&path.to_string_lossy()))?;
+        write_json(path, summary, console.text).with_context(|| console.text.cannot_write(&path.to_string_lossy()))?;
     }
     Ok(exit(detect.strict, detect.fail_on.map(Level::from), summary))
 }
 
-fn write_json(path: &Path, summary: &Summary) -> anyhow::Result<()> {
-    let mut json = serde_json::to_vec_pretty(&summary.to_json())?;
+fn write_json(path: &Path, summary: &Summary, text: Text) -> anyhow::Result<()> {
+    let mut json = serde_json::to_vec_pretty(&summary.to_json(text))?;
     json.push(b'\n');
     fs::write(path, json)?;
     Ok(())

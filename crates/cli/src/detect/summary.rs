@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::engine::Stats;
+use crate::engine::{MalformedSample, Stats};
 use crate::output::{Counts, LEVELS, ndjson};
 use crate::safe;
 use crate::terminal::Look;
@@ -123,7 +123,7 @@ impl Summary {
         let mut lines: Vec<String> = samples
             .iter()
             .map(|s| {
-                let line = text.malformed_sample(&s.file, &s.position.to_string(), &s.reason);
+                let line = text.malformed_sample(&s.file, &s.position.to_string(), &text.message(&s.reason));
                 safe::line(&line).into_owned()
             })
             .collect();
@@ -135,20 +135,20 @@ impl Summary {
     }
 
     /// For programs. Members may be added.
-    pub fn to_json(&self) -> Value {
+    pub fn to_json(&self, text: Text) -> Value {
         let by_level: serde_json::Map<String, Value> =
             LEVELS.iter().map(|level| (ndjson::level(*level).to_owned(), self.findings.of(*level).into())).collect();
         let stats = &self.stats;
         json!({
             "files": { "read": stats.files_read, "failed": stats.files_failed, "not_found": self.input_problems, "bytes": stats.bytes },
             "events": stats.events,
-            "malformed": { "count": stats.malformed, "samples": stats.malformed_samples },
+            "malformed": { "count": stats.malformed, "samples": samples(&stats.malformed_samples, text) },
             "not_decoded": stats.unrecognised,
             "rules": { "used": self.rules_used, "unusable": self.rules_unusable },
             "indicators": {
                 "used": stats.indicators,
                 "unusable": stats.indicators_unusable,
-                "samples": stats.indicator_samples,
+                "samples": samples(&stats.indicator_samples, text),
             },
             "findings": { "total": self.findings.total(), "by_level": by_level },
             "correlation": stats.correlation,
@@ -159,11 +159,19 @@ impl Summary {
     }
 }
 
+/// Records or entries that could not be used, for programs.
+fn samples(list: &[MalformedSample], text: Text) -> Vec<Value> {
+    let sample = |s: &MalformedSample| json!({ "file": s.file, "position": s.position, "code": s.reason.code(), "reason": text.message(&s.reason) });
+    list.iter().map(sample).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use khien_base::lang::Lang;
 
     use super::*;
+    use khien_base::message::Message;
+
     use crate::engine::{CorrelationStats, FileFailure, MalformedSample};
 
     fn summary() -> Summary {
@@ -177,7 +185,7 @@ mod tests {
                 malformed_samples: vec![MalformedSample {
                     file: "a\u{1b}[2J.log".into(),
                     position: 9,
-                    reason: "unexpected byte at byte 4".into(),
+                    reason: Message::new(khien_event::reasons::VALUE_EXPECTED, vec!["4".into()]),
                 }],
                 unrecognised: 2,
                 indicators: 1_000,
@@ -216,7 +224,7 @@ mod tests {
 
     #[test]
     fn it_tells_programs() {
-        let json = serde_json::to_string_pretty(&summary().to_json()).unwrap();
+        let json = serde_json::to_string_pretty(&summary().to_json(Text(Lang::En))).unwrap();
         insta::assert_snapshot!("summary_json", json);
     }
 }

@@ -1,6 +1,7 @@
 //! The commands with an engine that finds fixed things.
 
 use khien_base::lang::Lang;
+use khien_detect::reasons;
 use khien_detect::rule::{Expr, Item, Link, Origin, Part as TextPart, Rule, Test};
 use khien_event::taxonomy::LogSource;
 
@@ -51,8 +52,8 @@ impl Engine for Fake {
             rule: None,
             severity,
             title: None,
-            reason: "modifier |contians is unknown".into(),
-            hint: hint.map(str::to_owned),
+            reason: reasons::parser("modifier |contians is unknown"),
+            hint: hint.map(reasons::hint_linter),
         };
         let name = request.paths[0].to_string_lossy();
         let problems = match name.as_ref() {
@@ -110,7 +111,7 @@ impl Engine for Fake {
                     stats.malformed_samples.push(MalformedSample {
                         file: input.name(),
                         position: finding.position,
-                        reason: "no".into(),
+                        reason: reasons::parser("no"),
                     });
                     continue;
                 }

@@ -1,6 +1,6 @@
 //! `khien rules check`: what is wrong with rules, as compilers say it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Check, TextOrJson};
 use crate::engine::{Engine, Problem, Severity};
@@ -24,7 +24,7 @@ pub fn command<E: Engine>(engine: &E, check: &Check, console: &mut Console<'_>) 
                 "usable": loaded.usable,
                 "errors": errors,
                 "warnings": warnings,
-                "problems": loaded.problems,
+                "problems": loaded.problems.iter().map(|p| for_programs(p, console.text)).collect::<Vec<_>>(),
             });
             format!("{}\n", serde_json::to_string_pretty(&document)?)
         }
@@ -35,6 +35,21 @@ pub fn command<E: Engine>(engine: &E, check: &Check, console: &mut Console<'_>) 
     console.tell(&text.check_summary(&counts[0], &counts[1], &counts[2]));
     let failed = errors > 0 || (check.strict && warnings > 0) || loaded.usable + errors == 0;
     Ok(if failed { Exit::Data } else { Exit::Done })
+}
+
+/// A problem with its code and, in the language of the command, its sentences.
+fn for_programs(problem: &Problem, text: Text) -> Value {
+    json!({
+        "file": problem.file,
+        "line": problem.line,
+        "severity": problem.severity,
+        "rule": problem.rule,
+        "title": problem.title,
+        "place": problem.reason.place(),
+        "code": problem.reason.code(),
+        "reason": text.message(&problem.reason),
+        "hint": problem.hint.as_ref().map(|hint| text.message(hint)),
+    })
 }
 
 /// Tells of problems on standard error.
@@ -57,9 +72,12 @@ fn lines(problems: &[Problem], look: Look, text: Text) -> String {
             Severity::Error => look.bad(text.error()),
             Severity::Warning => text.warning().to_owned(),
         };
-        append(&mut out, format_args!("{}: {kind} {}\n", safe::line(&place), safe::line(&problem.reason)));
+        append(
+            &mut out,
+            format_args!("{}: {kind} {}\n", safe::line(&place), safe::line(&text.message(&problem.reason))),
+        );
         if let Some(hint) = &problem.hint {
-            append(&mut out, format_args!("    {} {}\n", text.hint(), safe::line(hint)));
+            append(&mut out, format_args!("    {} {}\n", text.hint(), safe::line(&text.message(hint))));
         }
     }
     out

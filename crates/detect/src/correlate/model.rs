@@ -1,11 +1,13 @@
 //! A correlation after parsing.
 
+use khien_base::message::Message;
 use rsigma_parser::{
     ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, Quantifier,
     SelectorPattern, Timespan, WindowMode,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::reasons;
 use crate::rule::{Level, Origin};
 
 /// Most rules that one correlation may refer to.
@@ -219,14 +221,14 @@ pub struct Alias {
 }
 
 impl Correlation {
-    /// Takes over a parsed correlation. The error says in words why it cannot be used.
-    pub fn from_sigma(rule: &CorrelationRule, origin: Origin) -> Result<Self, String> {
+    /// Takes over a parsed correlation. The error says why it cannot be used.
+    pub fn from_sigma(rule: &CorrelationRule, origin: Origin) -> Result<Self, Message> {
         let kind = kind(rule.correlation_type);
         if rule.rules.is_empty() {
-            return Err("the correlation refers to no rule".to_owned());
+            return Err(reasons::no_rules());
         }
         if rule.rules.len() > MAX_RULES {
-            return Err(format!("the correlation refers to more than {MAX_RULES} rules"));
+            return Err(reasons::too_many_rules(MAX_RULES));
         }
         let (fields, percentile) = measured(rule, kind)?;
         Ok(Self {
@@ -310,66 +312,59 @@ fn made_up_id(rule: &CorrelationRule) -> String {
     format!("correlation-{hash:016x}")
 }
 
-fn nanoseconds(span: &Timespan) -> Result<i64, String> {
+fn nanoseconds(span: &Timespan) -> Result<i64, Message> {
     let ns = i64::try_from(span.seconds).ok().and_then(|s| s.checked_mul(1_000_000_000));
     match ns {
-        Some(0) => Err(format!("timespan `{}` is empty", span.original)),
+        Some(0) => Err(reasons::empty_timespan(&span.original)),
         Some(ns) => Ok(ns),
-        None => Err(format!("timespan `{}` is too long", span.original)),
+        None => Err(reasons::long_timespan(&span.original)),
     }
 }
 
-fn window(rule: &CorrelationRule) -> Result<Window, String> {
+fn window(rule: &CorrelationRule) -> Result<Window, Message> {
     match (rule.window, &rule.gap) {
         (WindowMode::Sliding, _) => Ok(Window::Sliding),
         (WindowMode::Tumbling, _) => Ok(Window::Tumbling),
         (WindowMode::Session, Some(gap)) => Ok(Window::Session { gap_ns: nanoseconds(gap)? }),
-        (WindowMode::Session, None) => Err("a session window needs a gap".to_owned()),
+        (WindowMode::Session, None) => Err(reasons::session_needs_gap()),
     }
 }
 
 /// `field` and `percentile` of the condition.
-fn measured(rule: &CorrelationRule, kind: Type) -> Result<(Vec<String>, u8), String> {
+fn measured(rule: &CorrelationRule, kind: Type) -> Result<(Vec<String>, u8), Message> {
     let (field, percentile) = match &rule.condition {
         CorrelationCondition::Threshold { field, percentile, .. } => (field.clone().unwrap_or_default(), *percentile),
         CorrelationCondition::Extended(_) => (Vec::new(), None),
     };
     let percentile = match percentile {
         None => 50,
-        Some(p) => u8::try_from(p)
-            .ok()
-            .filter(|p| *p <= 100)
-            .ok_or_else(|| format!("percentile {p} is not between 0 and 100"))?,
+        Some(p) => u8::try_from(p).ok().filter(|p| *p <= 100).ok_or_else(|| reasons::percentile_range(p))?,
     };
     if !kind.has_field() {
         return Ok((Vec::new(), percentile));
     }
     match field.len() {
-        0 => Err("the condition of a value correlation needs a `field`".to_owned()),
+        0 => Err(reasons::value_needs_field()),
         1 => Ok((field, percentile)),
         _ if kind == Type::ValueCount => Ok((field, percentile)),
-        n => Err(format!("only value_count can look at several fields, {n} are given")),
+        n => Err(reasons::several_fields(n)),
     }
 }
 
-fn condition(rule: &CorrelationRule, kind: Type) -> Result<Condition, String> {
+fn condition(rule: &CorrelationRule, kind: Type) -> Result<Condition, Message> {
     match &rule.condition {
-        CorrelationCondition::Extended(_) if !kind.is_temporal() => {
-            Err("only temporal correlations can have an expression as condition".to_owned())
-        }
+        CorrelationCondition::Extended(_) if !kind.is_temporal() => Err(reasons::expression_needs_temporal()),
         CorrelationCondition::Extended(expr) => {
             let expr = rule_expr(expr, &rule.rules, MAX_DEPTH)?;
             if kind == Type::TemporalOrdered && expr.required().is_none_or(|r| r.is_empty()) {
-                return Err("the condition of temporal_ordered must say which rules are needed: only \
-                     `and`, `not` and `all of` can be used"
-                    .to_owned());
+                return Err(reasons::ordered_needs_required());
             }
             Ok(Condition::Rules(expr))
         }
         CorrelationCondition::Threshold { predicates, .. } => {
             let list: Vec<_> = predicates.iter().map(|(op, value)| (operator(*op), number(*value))).collect();
             if list.is_empty() {
-                return Err("the condition compares with nothing".to_owned());
+                return Err(reasons::compares_nothing());
             }
             if kind.is_temporal() {
                 return rule_count(list, kind, &rule.rules);
@@ -380,7 +375,7 @@ fn condition(rule: &CorrelationRule, kind: Type) -> Result<Condition, String> {
 }
 
 /// The condition of a temporal type that counts rules. The parser writes "all of them" as `gte: 1`.
-fn rule_count(list: Vec<(Operator, f64)>, kind: Type, rules: &[String]) -> Result<Condition, String> {
+fn rule_count(list: Vec<(Operator, f64)>, kind: Type, rules: &[String]) -> Result<Condition, Message> {
     let all = rules.len() as f64;
     if list == [(Operator::Gte, 1.0)] {
         return Ok(Condition::Number(vec![(Operator::Gte, all)]));
@@ -388,10 +383,7 @@ fn rule_count(list: Vec<(Operator, f64)>, kind: Type, rules: &[String]) -> Resul
     let holds = |count: f64| list.iter().all(|(op, limit)| op.holds(count, *limit));
     if kind == Type::TemporalOrdered {
         if !holds(all) || (1..rules.len()).any(|n| holds(n as f64)) {
-            return Err(format!(
-                "temporal_ordered needs all of its {} rules; a condition for fewer cannot be used",
-                rules.len()
-            ));
+            return Err(reasons::ordered_needs_all(rules.len()));
         }
         return Ok(Condition::Number(vec![(Operator::Gte, all)]));
     }
@@ -414,28 +406,25 @@ fn number(value: u64) -> f64 {
     value.cast_signed() as f64
 }
 
-fn rule_expr(expr: &ConditionExpr, rules: &[String], depth: usize) -> Result<RuleExpr, String> {
+fn rule_expr(expr: &ConditionExpr, rules: &[String], depth: usize) -> Result<RuleExpr, Message> {
     let Some(depth) = depth.checked_sub(1) else {
-        return Err("the condition is nested too deeply".to_owned());
+        return Err(reasons::correlation_too_deep());
     };
-    let list = |list: &[ConditionExpr]| -> Result<Vec<RuleExpr>, String> {
+    let list = |list: &[ConditionExpr]| -> Result<Vec<RuleExpr>, Message> {
         list.iter().map(|e| rule_expr(e, rules, depth)).collect()
     };
     Ok(match expr {
         ConditionExpr::And(all) => RuleExpr::And(list(all)?),
         ConditionExpr::Or(any) => RuleExpr::Or(list(any)?),
         ConditionExpr::Not(inner) => RuleExpr::Not(Box::new(rule_expr(inner, rules, depth)?)),
-        ConditionExpr::Identifier(name) => RuleExpr::Rule(
-            rules
-                .iter()
-                .position(|r| r == name)
-                .ok_or_else(|| format!("the condition names `{name}`, which `rules` does not"))? as u32,
-        ),
+        ConditionExpr::Identifier(name) => {
+            RuleExpr::Rule(rules.iter().position(|r| r == name).ok_or_else(|| reasons::not_among_rules(name))? as u32)
+        }
         ConditionExpr::Selector { quantifier, pattern } => selector(quantifier, pattern, rules)?,
     })
 }
 
-fn selector(quantifier: &Quantifier, pattern: &SelectorPattern, rules: &[String]) -> Result<RuleExpr, String> {
+fn selector(quantifier: &Quantifier, pattern: &SelectorPattern, rules: &[String]) -> Result<RuleExpr, Message> {
     let chosen: Vec<u32> = rules
         .iter()
         .enumerate()
@@ -446,12 +435,12 @@ fn selector(quantifier: &Quantifier, pattern: &SelectorPattern, rules: &[String]
         .map(|(index, _)| index as u32)
         .collect();
     if chosen.is_empty() {
-        return Err(format!("the condition's `{pattern}` fits none of `rules`"));
+        return Err(reasons::pattern_fits_none(pattern));
     }
     let count = match quantifier {
         Quantifier::Any => 1,
         Quantifier::All => chosen.len() as u32,
-        Quantifier::Count(n) => u32::try_from(*n).map_err(|_| format!("{n} is too many"))?,
+        Quantifier::Count(n) => u32::try_from(*n).map_err(|_| reasons::count_too_large(n))?,
     };
     Ok(RuleExpr::AtLeast(count, chosen))
 }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
+use khien_base::message::Message;
+
 use super::model::{Correlation, Type};
+use crate::reasons;
 use crate::rule::Rule;
 
 /// A correlation that cannot be used.
@@ -10,8 +13,8 @@ use crate::rule::Rule;
 pub struct Unusable {
     /// Its index in the list given.
     pub correlation: usize,
-    /// Why, in words.
-    pub reason: String,
+    /// Why.
+    pub reason: Message,
 }
 
 /// Who sends observations.
@@ -244,7 +247,7 @@ fn resolve(list: &[Correlation], index: &Index) -> (Resolved, Vec<usize>, Vec<Un
                 })
             };
             if let Some(bad) = inner().find(|&i| state[i] == State::Refused) {
-                let reason = format!("refers to `{}`, which cannot be used", list[bad].id);
+                let reason = reasons::rule_unusable(&list[bad].id);
                 refuse(c, reason, &mut state, &mut unusable);
                 progress = true;
             } else if inner().all(|i| state[i] == State::Placed) {
@@ -256,7 +259,7 @@ fn resolve(list: &[Correlation], index: &Index) -> (Resolved, Vec<usize>, Vec<Un
     }
     for c in 0..list.len() {
         if state[c] == State::Waiting {
-            refuse(c, "refers to itself, directly or through others".to_owned(), &mut state, &mut unusable);
+            refuse(c, reasons::refers_to_itself(), &mut state, &mut unusable);
         }
     }
     unusable.sort_by_key(|u| u.correlation);
@@ -270,19 +273,17 @@ enum State {
     Refused,
 }
 
-fn refuse(c: usize, reason: String, state: &mut [State], unusable: &mut Vec<Unusable>) {
+fn refuse(c: usize, reason: Message, state: &mut [State], unusable: &mut Vec<Unusable>) {
     state[c] = State::Refused;
     unusable.push(Unusable { correlation: c, reason });
 }
 
-fn references(correlation: &Correlation, index: &Index) -> Result<Vec<Vec<Upstream>>, String> {
-    let one = |name: &String| {
-        index.0.get(name.as_str()).cloned().ok_or_else(|| format!("refers to rule `{name}`, which is not loaded"))
-    };
+fn references(correlation: &Correlation, index: &Index) -> Result<Vec<Vec<Upstream>>, Message> {
+    let one = |name: &String| index.0.get(name.as_str()).cloned().ok_or_else(|| reasons::rule_not_loaded(name));
     let slots: Vec<_> = correlation.rules.iter().map(one).collect::<Result<_, _>>()?;
     let numbers = correlation.kind == Type::TemporalOrdered;
     if numbers && correlation.rules.len() > 256 {
-        return Err("temporal_ordered can have at most 256 rules".to_owned());
+        return Err(reasons::too_many_ordered(256));
     }
     Ok(slots)
 }

@@ -20,7 +20,7 @@ fn correlations(yaml: &str) -> Vec<Correlation> {
 fn reason(body: &str) -> String {
     let yaml = format!("title: T\ncorrelation:\n{body}");
     let parsed = rsigma_parser::parse_sigma_yaml(&yaml).unwrap();
-    Correlation::from_sigma(&parsed.correlations[0], Origin::default()).unwrap_err()
+    Correlation::from_sigma(&parsed.correlations[0], Origin::default()).unwrap_err().to_string()
 }
 
 fn rule(name: &str) -> Rule {
@@ -344,15 +344,8 @@ correlation: {{type: event_count, rules: [itself], timespan: 1m, condition: {{gt
 "
     );
     let (engine, unusable) = Correlator::new(correlations(&yaml), &rules(), Limits::default());
-    let reasons: Vec<(usize, &str)> = unusable.iter().map(|u| (u.correlation, u.reason.as_str())).collect();
-    assert_eq!(
-        reasons,
-        [
-            (1, "refers to rule `missing`, which is not loaded"),
-            (2, "refers to `nothing`, which cannot be used"),
-            (3, "refers to itself, directly or through others"),
-        ]
-    );
+    let reasons: Vec<(usize, &str)> = unusable.iter().map(|u| (u.correlation, u.reason.code())).collect();
+    assert_eq!(reasons, [(1, "rule_not_loaded"), (2, "rule_unusable"), (3, "refers_to_itself"),]);
     assert!(engine.is_fed_by(0));
 }
 

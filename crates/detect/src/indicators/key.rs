@@ -2,6 +2,10 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use khien_base::message::Message;
+
+use crate::reasons;
+
 /// Fewest digits of a hash.
 pub(super) const SHORTEST_HASH: usize = 32;
 /// Longest URL, in bytes.
@@ -72,10 +76,9 @@ pub(super) struct Key {
 }
 
 /// Reads an indicator as people write it. `kind` is what the list says it is.
-pub(super) fn recognise(text: &str, kind: Option<Kind>) -> Result<Key, String> {
+pub(super) fn recognise(text: &str, kind: Option<Kind>) -> Result<Key, Message> {
     let text = refang(text.trim().trim_matches(['"', '\'', ',']));
     let text = text.as_str();
-    let refused = |what: &str| Err(format!("`{}` is no {what}", shown(text)));
     let key = |kind, bytes: Option<Vec<u8>>| bytes.map(|bytes| Key { kind, bytes });
     let found = match kind {
         Some(Kind::Ip) => key(Kind::Ip, network(text)?),
@@ -96,8 +99,8 @@ pub(super) fn recognise(text: &str, kind: Option<Kind>) -> Result<Key, String> {
     });
     match (found, kind) {
         (Some(key), _) => Ok(key),
-        (None, Some(kind)) => refused(kind.name()),
-        (None, None) => refused("indicator of a known kind"),
+        (None, Some(kind)) => Err(reasons::not_of_kind(shown(text), kind.name())),
+        (None, None) => Err(reasons::unknown_indicator(shown(text))),
     }
 }
 
@@ -138,7 +141,7 @@ fn refang(text: &str) -> String {
 }
 
 /// An address or network: its prefix length and its network bytes. The error is for networks that mean everything.
-fn network(text: &str) -> Result<Option<Vec<u8>>, String> {
+fn network(text: &str) -> Result<Option<Vec<u8>>, Message> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => match length.parse::<u8>() {
             Ok(length) => (address, Some(length)),
@@ -160,7 +163,7 @@ fn network(text: &str) -> Result<Option<Vec<u8>>, String> {
         return Ok(None);
     }
     if length == 0 {
-        return Err(format!("`{}` is every address", shown(text)));
+        return Err(reasons::every_address(shown(text)));
     }
     Ok(Some(network_bytes(ip, length)))
 }

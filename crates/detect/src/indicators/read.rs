@@ -2,9 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read};
 
+use khien_base::message::Message;
+
 use super::key::{self, Kind, recognise, shown};
 use super::set::{IndicatorSet, Note, Refusal};
 use super::stix;
+use crate::reasons;
 
 /// Longest line of a list, in bytes.
 const MAX_LINE: usize = 65_536;
@@ -18,8 +21,8 @@ const SAMPLE: usize = 65_536;
 pub struct Problem {
     /// 1-based line.
     pub line: u32,
-    /// Why, in words.
-    pub reason: String,
+    /// Why.
+    pub reason: Message,
 }
 
 /// What came of a list.
@@ -43,7 +46,7 @@ pub(super) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    pub(super) fn problem(&mut self, line: u32, reason: String) {
+    pub(super) fn problem(&mut self, line: u32, reason: Message) {
         self.report.unusable += 1;
         if self.report.problems.len() < MAX_PROBLEMS {
             self.report.problems.push(Problem { line, reason });
@@ -58,7 +61,7 @@ impl Loader<'_> {
         match self.set.add(&key, self.list, line, note) {
             Ok(()) => self.report.added += 1,
             Err(Refusal::Duplicate) => self.report.duplicates += 1,
-            Err(Refusal::Full) => self.problem(line, "the set of indicators is full".to_owned()),
+            Err(Refusal::Full) => self.problem(line, reasons::indicators_full()),
         }
     }
 }
@@ -137,14 +140,14 @@ fn lines(
         }
         number = number.saturating_add(1);
         if read > MAX_LINE && line.last() != Some(&b'\n') {
-            loader.problem(number, format!("the line is longer than {MAX_LINE} bytes"));
+            loader.problem(number, reasons::line_too_long(MAX_LINE));
             reader.skip_until(b'\n')?;
             continue;
         }
         match std::str::from_utf8(&line) {
             Ok(text) if is_comment(text) => {}
             Ok(text) => each(loader, number, text.trim()),
-            Err(_) => loader.problem(number, "the line is not UTF-8".to_owned()),
+            Err(_) => loader.problem(number, reasons::line_not_utf8()),
         }
     }
 }
@@ -160,7 +163,7 @@ fn plain(loader: &mut Loader, line: u32, text: &str) {
         ("0.0.0.0" | "127.0.0.1" | "::" | "::1", Some(host)) => loader.add(line, host, None, None),
         (_, None) => loader.add(line, first, None, None),
         (_, Some(_)) if recognise(first, None).is_ok() => loader.add(line, first, None, None),
-        _ => loader.problem(line, format!("`{}` is no indicator of a known kind", shown(text))),
+        _ => loader.problem(line, reasons::unknown_indicator(shown(text))),
     }
 }
 
@@ -279,7 +282,7 @@ impl Columns {
             }
         }
         if !any {
-            loader.problem(line, "the row has no value".to_owned());
+            loader.problem(line, reasons::row_without_value());
         }
     }
 
@@ -308,8 +311,7 @@ fn add_typed(loader: &mut Loader, line: u32, value: &str, type_name: &str, kind:
     let named = Kind::from_name(type_name).or(kind);
     // A type that is none of ours (`filename`, `mutex`): its values must not be taken for domains.
     if named.is_none() && !type_name.is_empty() {
-        let reason = format!("indicators of type `{}` cannot be matched", shown(type_name));
-        return loader.problem(line, reason);
+        return loader.problem(line, reasons::unmatchable_type(shown(type_name)));
     }
     loader.add(line, value, named, Some(note.clone()));
 }

@@ -4,12 +4,14 @@ use std::cell::Cell;
 use std::io::{BufRead, Read};
 use std::rc::Rc;
 
+use khien_base::message::Message;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::key::{Kind, shown};
 use super::read::Loader;
 use super::set::Note;
+use crate::reasons;
 
 /// Largest object of a bundle, in bytes.
 const MAX_OBJECT: u64 = 16 << 20;
@@ -30,7 +32,7 @@ pub(super) fn read(loader: &mut Loader, reader: impl BufRead) -> std::io::Result
         Err(error) if error.is_io() && !place.too_large() => Err(error.into()),
         Err(error) => {
             let line = place.line();
-            loader.problem(line, format!("not readable from here on: {error}"));
+            loader.problem(line, reasons::unreadable_from_here(error));
             Ok(())
         }
     }
@@ -133,7 +135,7 @@ impl<'de> Visitor<'de> for Objects<'_, '_> {
     }
 
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.loader.problem(self.place.line(), "`objects` is no list".to_owned());
+        self.loader.problem(self.place.line(), reasons::objects_no_list());
         Ok(())
     }
 }
@@ -148,7 +150,7 @@ fn take(loader: &mut Loader, line: u32, object: &Value) {
         Some(kind @ ("ipv4-addr" | "ipv6-addr" | "domain-name" | "url" | "email-addr")) => {
             match text(object, "value") {
                 Some(value) => loader.add(line, value, Kind::from_name(kind), Some(note(object))),
-                None => loader.problem(line, format!("the {kind} has no value")),
+                None => loader.problem(line, reasons::object_without_value(kind)),
             }
         }
         Some("file" | "artifact" | "x509-certificate") => {
@@ -164,21 +166,20 @@ fn take(loader: &mut Loader, line: u32, object: &Value) {
 
 fn indicator(loader: &mut Loader, line: u32, object: &Value) {
     if object.get("revoked") == Some(&Value::Bool(true)) {
-        return loader.problem(line, "the indicator is revoked".to_owned());
+        return loader.problem(line, reasons::revoked());
     }
     if let Some(language @ ("yara" | "snort" | "suricata" | "sigma" | "pcre")) = text(object, "pattern_type") {
-        let reason = format!("patterns in {language} are not indicators to look up");
-        return loader.problem(line, reason);
+        return loader.problem(line, reasons::other_pattern_language(language));
     }
     let Some(pattern) = text(object, "pattern") else {
-        return loader.problem(line, "the indicator has no pattern".to_owned());
+        return loader.problem(line, reasons::no_pattern());
     };
-    let (values, reasons) = comparisons(pattern);
+    let (values, refused) = comparisons(pattern);
     let note = note(object);
     for (kind, value) in values {
         loader.add(line, &value, kind, Some(note.clone()));
     }
-    for reason in reasons {
+    for reason in refused {
         loader.problem(line, reason);
     }
 }
@@ -247,7 +248,7 @@ enum Token {
 type Comparison = (Option<Kind>, String);
 
 /// The values of a pattern any of which fulfils it, and why the rest cannot be used.
-fn comparisons(pattern: &str) -> (Vec<Comparison>, Vec<String>) {
+fn comparisons(pattern: &str) -> (Vec<Comparison>, Vec<Message>) {
     let tokens = match tokens(pattern) {
         Ok(tokens) => tokens,
         Err(reason) => return (Vec::new(), vec![reason]),
@@ -256,22 +257,22 @@ fn comparisons(pattern: &str) -> (Vec<Comparison>, Vec<String>) {
         if let Token::Word(word) = token
             && let Some(word) = ["AND", "FOLLOWEDBY", "NOT", "WITHIN", "REPEATS", "START"].iter().find(|k| **k == word)
         {
-            let reason = format!("the pattern needs more than one value to look up (`{word}`): {}", shown(pattern));
-            return (Vec::new(), vec![reason]);
+            return (Vec::new(), vec![reasons::pattern_needs_more(word, shown(pattern))]);
         }
     }
     let mut values = Vec::new();
-    let mut reasons = Vec::new();
+    let mut refused = Vec::new();
     for part in tokens.split(|t| *t == Token::Word("OR".to_owned())).take(MAX_COMPARISONS) {
-        match comparison(part) {
+        match comparison(part, pattern) {
             Ok(found) => values.extend(found),
-            Err(reason) => reasons.push(format!("{reason}: {}", shown(pattern))),
+            Err(reason) => refused.push(reason),
         }
     }
-    (values, reasons)
+    (values, refused)
 }
 
-fn comparison(tokens: &[Token]) -> Result<Vec<Comparison>, String> {
+/// `pattern` is the whole one, for messages.
+fn comparison(tokens: &[Token], pattern: &str) -> Result<Vec<Comparison>, Message> {
     // Brackets group what `or` divides; they mean nothing more.
     let outer = |t: &&Token| matches!(t, Token::Open | Token::Close);
     let tokens: Vec<&Token> = tokens.iter().filter(|t| !outer(t)).collect();
@@ -280,13 +281,13 @@ fn comparison(tokens: &[Token]) -> Result<Vec<Comparison>, String> {
         [Token::Word(path), Token::Operator(op), Token::Text(value), rest @ ..]
             if op == "=" && rest.iter().all(|t| **t == Token::CloseList) =>
         {
-            Ok(vec![(kind_of(path)?, value.clone())])
+            Ok(vec![(kind_of(path, pattern)?, value.clone())])
         }
         [Token::Word(path), Token::Word(op), Token::Text(value), ..] if op == "ISSUBSET" => {
-            Ok(vec![(kind_of(path)?, value.clone())])
+            Ok(vec![(kind_of(path, pattern)?, value.clone())])
         }
         [Token::Word(path), Token::Word(op), Token::OpenList, list @ ..] if op == "IN" => {
-            let kind = kind_of(path)?;
+            let kind = kind_of(path, pattern)?;
             let texts = list.iter().filter_map(|t| match t {
                 Token::Text(value) => Some((kind, value.clone())),
                 _ => None,
@@ -294,14 +295,14 @@ fn comparison(tokens: &[Token]) -> Result<Vec<Comparison>, String> {
             Ok(texts.take(MAX_COMPARISONS).collect())
         }
         [Token::Word(_), Token::Operator(op) | Token::Word(op), ..] => {
-            Err(format!("the pattern compares with `{}`, which cannot be looked up", shown(op)))
+            Err(reasons::pattern_comparison(shown(op), shown(pattern)))
         }
-        _ => Err("the pattern cannot be read".to_owned()),
+        _ => Err(reasons::pattern_unreadable(shown(pattern))),
     }
 }
 
 /// The kind of the property that a path names.
-fn kind_of(path: &str) -> Result<Option<Kind>, String> {
+fn kind_of(path: &str, pattern: &str) -> Result<Option<Kind>, Message> {
     let (object, property) = path.split_once(':').unwrap_or((path, ""));
     match (object, property) {
         ("ipv4-addr" | "ipv6-addr", "value") => Ok(Some(Kind::Ip)),
@@ -310,7 +311,7 @@ fn kind_of(path: &str) -> Result<Option<Kind>, String> {
         ("email-addr", "value") | ("email-message", "from_ref.value" | "sender_ref.value") => Ok(Some(Kind::Email)),
         ("network-traffic", "src_ref.value" | "dst_ref.value") => Ok(None),
         (_, property) if property.starts_with("hashes.") && is_known_hash(property) => Ok(Some(Kind::Hash)),
-        _ => Err(format!("`{}` is nothing that can be looked up", shown(path))),
+        _ => Err(reasons::nothing_to_look_up(shown(path), shown(pattern))),
     }
 }
 
@@ -320,7 +321,7 @@ fn is_known_hash(name: &str) -> bool {
     matches!(name, "MD5" | "SHA1" | "SHA256" | "SHA512" | "IMPHASH")
 }
 
-fn tokens(pattern: &str) -> Result<Vec<Token>, String> {
+fn tokens(pattern: &str) -> Result<Vec<Token>, Message> {
     let mut tokens = Vec::new();
     let mut chars = pattern.chars().peekable();
     while let Some(c) = chars.next() {
@@ -349,7 +350,7 @@ fn tokens(pattern: &str) -> Result<Vec<Token>, String> {
 type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
 /// The rest of a quoted text.
-fn quoted(chars: &mut Chars) -> Result<String, String> {
+fn quoted(chars: &mut Chars) -> Result<String, Message> {
     let mut text = String::new();
     while let Some(c) = chars.next() {
         match c {
@@ -358,11 +359,11 @@ fn quoted(chars: &mut Chars) -> Result<String, String> {
             c => text.push(c),
         }
     }
-    Err("a text in the pattern does not end".to_owned())
+    Err(reasons::pattern_open_text())
 }
 
 /// The rest of a path or keyword; a path may have quoted parts (`file:hashes.'SHA-256'`) and indexes (`[0]`, `[*]`).
-fn word(first: char, chars: &mut Chars) -> Result<String, String> {
+fn word(first: char, chars: &mut Chars) -> Result<String, Message> {
     let mut word = String::from(first);
     while let Some(&c) = chars.peek() {
         match c {

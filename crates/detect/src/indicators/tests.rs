@@ -154,7 +154,7 @@ fn reads_stix() {
     assert_eq!(hits(&set, "198.51.100.3"), ["198.51.100.0/24"]);
     assert_eq!(hits(&set, "b@example.com"), ["b@example.com"]);
     assert_eq!(hits(&set, EMPTY_MD5), [EMPTY_MD5]);
-    assert!(report.problems[0].reason.contains("`AND`"), "{report:?}");
+    assert!(report.problems[0].reason.to_string().contains("`AND`"), "{report:?}");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn broken_input_keeps_what_came_before() {
     let (cut, _) = BUNDLE.split_once("indicator--4").unwrap();
     let (set, report) = set(cut);
     assert_eq!(set.len(), 4);
-    assert!(report.problems.iter().any(|p| p.reason.contains("not readable")));
+    assert!(report.problems.iter().any(|p| p.reason.to_string().contains("not readable")));
     let mut deep = IndicatorSet::new();
     let report = deep.load("deep", "[".repeat(100_000).as_bytes()).unwrap();
     assert_eq!((report.added, report.unusable), (0, 1));

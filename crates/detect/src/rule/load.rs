@@ -20,6 +20,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use khien_base::message::Message;
 use khien_event::taxonomy::LogSource;
 use rsigma_parser::{CorrelationRule, SigmaRule};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use self::documents::{DOCUMENT_BYTES, Document};
 use super::{Level, Origin, Rule};
 use crate::correlate::Correlation;
+use crate::reasons;
 
 /// Most problems kept; more are counted in the last one.
 const PROBLEMS: usize = 10_000;
@@ -54,10 +56,12 @@ pub struct Problem {
     pub rule: Option<String>,
     /// Title of the rule, if it has one.
     pub title: Option<String>,
-    /// What is wrong, lower case, without a full stop.
-    pub reason: String,
+    /// What is wrong.
+    #[serde(with = "crate::reasons::stored")]
+    pub reason: Message,
     /// What to do about it.
-    pub hint: Option<String>,
+    #[serde(with = "crate::reasons::stored::option")]
+    pub hint: Option<Message>,
 }
 
 /// Values of the placeholders that `expand` puts in (`%Servers%`). Values may hold wildcards.
@@ -149,7 +153,7 @@ impl Loader {
         for document in documents::split(text) {
             let mut subject = Subject { document: &document, text: document.text, file: name, id: None, title: None };
             if document.text.len() > DOCUMENT_BYTES {
-                let reason = format!("the document is longer than {DOCUMENT_BYTES} bytes");
+                let reason = reasons::document_too_long(DOCUMENT_BYTES);
                 self.problem(&subject, Severity::Error, None, reason, None);
                 continue;
             }
@@ -179,7 +183,7 @@ impl Loader {
                 severity: Severity::Error,
                 rule: None,
                 title: None,
-                reason: format!("{} more problems", self.dropped),
+                reason: reasons::more_problems(self.dropped),
                 hint: None,
             });
         }
@@ -191,8 +195,8 @@ impl Loader {
         subject: &Subject<'_>,
         severity: Severity,
         line: Option<u32>,
-        reason: String,
-        hint: Option<&str>,
+        reason: Message,
+        hint: Option<Message>,
     ) {
         if self.problems.len() >= PROBLEMS {
             self.dropped += 1;
@@ -211,7 +215,7 @@ impl Loader {
             rule: subject.id.clone(),
             title: subject.title.clone(),
             reason,
-            hint: hint.map(str::to_owned),
+            hint,
         });
     }
 
@@ -253,17 +257,18 @@ impl Loader {
         let (line, text) = lines::of_message(complaint);
         let line = line.or_else(|| lines::of_complaint(subject.text, complaint));
         let text = text.lines().next_back().unwrap_or_default().trim_start_matches([' ', '=']);
-        let text = if complaint.contains('\n') && complaint.starts_with("Condition") {
-            format!("the condition cannot be read: {text}")
+        let reason = if complaint.contains('\n') && complaint.starts_with("Condition") {
+            reasons::condition_unreadable(text)
         } else {
-            lower_first(text)
+            reasons::parser(lower_first(text))
         };
-        self.problem(subject, severity, line, text, None);
+        let hint = complaint.starts_with("Condition") && has_capital_words(subject.text);
+        self.problem(subject, severity, line, reason, hint.then(reasons::hint_small_letters));
     }
 
     fn rule(&mut self, subject: &Subject<'_>, sigma: &SigmaRule, cut: Option<&aggregation::Cut>) {
         if rsigma_parser::array_matching_enabled(sigma.sigma_version) {
-            let reason = "the rule asks for Sigma 3, which this version does not know".into();
+            let reason = reasons::sigma_3();
             let line = lines::of_key(subject.text, "sigma-version", 0);
             return self.problem(subject, Severity::Error, line, reason, None);
         }
@@ -277,7 +282,7 @@ impl Loader {
         let mut rule = rule_of(sigma, subject, condition);
         for name in unused {
             let line = lines::of_key(subject.text, &name, 0);
-            let reason = format!("the condition does not use the detection `{name}`");
+            let reason = reasons::unused_detection(&name);
             self.problem(subject, Severity::Warning, line, reason, None);
         }
         if let Some(cut) = cut {
@@ -285,7 +290,7 @@ impl Loader {
                 Ok(correlation) => self.correlation(subject, correlation),
                 Err(reason) => {
                     let line = lines::of_key(subject.text, "condition", 0);
-                    let hint = "write a correlation rule (correlation specification 2.1)";
+                    let hint = reasons::hint_correlation();
                     return self.problem(subject, Severity::Error, line, reason, Some(hint));
                 }
             }
@@ -297,12 +302,12 @@ impl Loader {
     fn warn_about(&mut self, subject: &Subject<'_>, sigma: &SigmaRule) {
         let source = &sigma.logsource;
         if source.product.is_none() && source.category.is_none() && source.service.is_none() {
-            let reason = "the rule has no logsource and is tried on every event".into();
+            let reason = reasons::no_logsource();
             self.problem(subject, Severity::Warning, None, reason, None);
         }
         if let Some(taxonomy) = sigma.taxonomy.as_deref().filter(|t| *t != "sigma") {
             let line = lines::of_key(subject.text, "taxonomy", 0);
-            let reason = format!("the taxonomy `{taxonomy}` is unknown; fields are taken as they are");
+            let reason = reasons::unknown_taxonomy(taxonomy);
             self.problem(subject, Severity::Warning, line, reason, None);
         }
     }
@@ -326,24 +331,24 @@ impl Loader {
 
     fn duplicate(&mut self, subject: &Subject<'_>, first: &Origin, same: bool) {
         let severity = if same { Severity::Warning } else { Severity::Error };
-        let reason = format!(
-            "the id is already taken by {} line {}{}; this one is not used",
-            first.file,
-            first.line,
-            if same { ", which says the same" } else { "" }
-        );
+        let reason = if same {
+            reasons::duplicate_rule(&first.file, first.line)
+        } else {
+            reasons::duplicate_id(&first.file, first.line)
+        };
         let line = lines::of_key(subject.text, "id", 0);
-        self.problem(subject, severity, line, reason, Some("give every rule an id of its own"));
+        self.problem(subject, severity, line, reason, Some(reasons::hint_own_id()));
     }
 
     fn fault(&mut self, subject: &Subject<'_>, fault: &detection::Fault) {
         let line = lines::of_fault(subject.text, fault.detection.as_deref(), fault.field.as_deref());
         let reason = match (&fault.detection, &fault.field) {
-            (Some(d), Some(f)) => format!("{d}.{f}: {}", fault.reason),
-            (Some(d), None) => format!("{d}: {}", fault.reason),
+            (Some(d), Some(f)) => fault.reason.clone().at(format!("{d}.{f}")),
+            (Some(d), None) => fault.reason.clone().at(d.clone()),
             _ => fault.reason.clone(),
         };
-        let hint = fault.reason.starts_with("placeholder").then_some("give its values with a placeholder file");
+        let is_placeholder = fault.reason.code() == reasons::no_placeholder_values("").code();
+        let hint = is_placeholder.then(reasons::hint_placeholder_file);
         self.problem(subject, Severity::Error, line, reason, hint);
     }
 
@@ -378,7 +383,7 @@ impl Loader {
         for (index, (draft, origin)) in drafts.iter().enumerate() {
             match Correlation::from_sigma(draft, origin.clone()) {
                 Ok(_) if draft.rules.is_empty() => {
-                    self.correlation_problem(draft, origin, "the correlation refers to no rule".into());
+                    self.correlation_problem(draft, origin, reasons::no_rules());
                 }
                 Ok(correlation) => pending.push((index, correlation)),
                 Err(reason) => self.correlation_problem(draft, origin, reason),
@@ -403,11 +408,7 @@ impl Loader {
             let gone = draft.rules.iter().find(|r| !known.contains(r.as_str()));
             let name = gone.map_or("", |g| g);
             let circle = pending.iter().any(|(i, _)| draft_names(&drafts[*i].0).any(|n| n == name));
-            let reason = if circle {
-                format!("the correlation refers to `{name}`, which refers back to it or cannot be used itself")
-            } else {
-                format!("the correlation refers to `{name}`, which is not loaded")
-            };
+            let reason = if circle { reasons::circular(name) } else { reasons::rule_not_loaded(name) };
             self.correlation_problem(draft, origin, reason);
         }
         self.rules = rules;
@@ -416,7 +417,7 @@ impl Loader {
         usable.into_iter().map(|(_, c)| c).collect()
     }
 
-    fn correlation_problem(&mut self, draft: &CorrelationRule, origin: &Origin, reason: String) {
+    fn correlation_problem(&mut self, draft: &CorrelationRule, origin: &Origin, reason: Message) {
         if self.problems.len() >= PROBLEMS {
             self.dropped += 1;
             return;
@@ -484,7 +485,7 @@ fn parse(text: &str) -> (rsigma_parser::Result<rsigma_parser::SigmaCollection>, 
 }
 
 /// The parser descends once per parenthesis and per `not`; conditions that could exhaust its stack are refused before.
-fn shallow_condition(text: &str) -> Result<(), String> {
+fn shallow_condition(text: &str) -> Result<(), Message> {
     const DEEP: usize = 64;
     if text.matches('(').count() <= DEEP && text.matches("not").count() <= DEEP {
         return Ok(());
@@ -500,7 +501,7 @@ fn shallow_condition(text: &str) -> Result<(), String> {
             _ => Vec::new(),
         };
         if list.iter().any(|c| condition_depth(c) > DEEP) {
-            return Err(format!("the condition nests deeper than {DEEP}"));
+            return Err(reasons::condition_too_deep(DEEP));
         }
     }
     Ok(())
@@ -523,7 +524,7 @@ fn condition_depth(condition: &str) -> usize {
 }
 
 /// The parser writes a list or map that stands where a value belongs as text; such text does not stand in the document.
-fn nested_value(text: &str, section: &rsigma_parser::Detections) -> Option<String> {
+fn nested_value(text: &str, section: &rsigma_parser::Detections) -> Option<Message> {
     let mut queue: Vec<&rsigma_parser::Detection> = section.named.values().collect();
     while let Some(detection) = queue.pop() {
         let values: Box<dyn Iterator<Item = &rsigma_parser::SigmaValue>> = match detection {
@@ -541,7 +542,7 @@ fn nested_value(text: &str, section: &rsigma_parser::Detections) -> Option<Strin
             };
             let debug = ["Sequence [", "Mapping {", "TaggedValue"].iter().any(|p| s.original.starts_with(p));
             if debug && !text.contains(s.original.lines().next().unwrap_or_default()) {
-                return Some("a list, a map or a tag stands where a value belongs".into());
+                return Some(reasons::value_expected());
             }
         }
     }
@@ -575,7 +576,7 @@ fn rule_of(sigma: &SigmaRule, subject: &Subject<'_>, condition: super::Expr) -> 
 }
 
 /// Makes the rule of an aggregation silent and gives its id to the correlation.
-fn aggregated(rule: &mut Rule, sigma: &SigmaRule, cut: &aggregation::Cut) -> Result<CorrelationRule, String> {
+fn aggregated(rule: &mut Rule, sigma: &SigmaRule, cut: &aggregation::Cut) -> Result<CorrelationRule, Message> {
     let base = format!("{}:events", rule.id);
     let mut correlation = cut.correlation(sigma, &base)?;
     correlation.id.get_or_insert_with(|| rule.id.clone());
@@ -606,6 +607,12 @@ fn top_level(text: &str, key: &str) -> Option<String> {
     let value = value.split(" #").next().unwrap_or_default().trim();
     let value = value.trim_matches(['\'', '"']);
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// Whether a condition has its words in capitals, which the parser takes for names.
+fn has_capital_words(text: &str) -> bool {
+    let conditions = text.lines().filter_map(|line| line.trim_start().strip_prefix("condition:"));
+    conditions.flat_map(str::split_whitespace).any(|word| matches!(word, "AND" | "OR" | "NOT" | "OF"))
 }
 
 fn lower_first(text: &str) -> String {

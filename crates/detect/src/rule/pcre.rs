@@ -8,8 +8,11 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use khien_base::message::Message;
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Class, Hir, HirKind};
+
+use crate::reasons;
 
 /// Most bytes a compiled pattern may take.
 pub const REGEX_BYTES: usize = 4 << 20;
@@ -59,10 +62,10 @@ pub fn parse(pattern: &str) -> Result<Hir, Box<regex_syntax::Error>> {
 /// The pattern in the language of crate `regex`, flags written in front.
 ///
 /// # Errors
-/// Why the pattern cannot be used, lower case, without a full stop.
-pub fn translate(pattern: &str, flags: Flags) -> Result<String, String> {
+/// Why the pattern cannot be used.
+pub fn translate(pattern: &str, flags: Flags) -> Result<String, Message> {
     if pattern.len() > PATTERN_BYTES {
-        return Err(format!("the regular expression is {} bytes long, more than {PATTERN_BYTES}", pattern.len()));
+        return Err(reasons::regex_too_long(pattern.len(), PATTERN_BYTES));
     }
     let mut out = prefix(flags);
     Translator::new(pattern, &mut out).run()?;
@@ -80,27 +83,25 @@ fn prefix(flags: Flags) -> String {
     if letters.is_empty() { letters } else { format!("(?{letters})") }
 }
 
-fn check(pattern: &str) -> Result<(), String> {
+fn check(pattern: &str) -> Result<(), Message> {
     let hir = parse(pattern).map_err(|e| syntax_reason(&e))?;
     if weight(&hir) <= LIGHT {
         return Ok(());
     }
     match build(pattern) {
         Ok(_) => Ok(()),
-        Err(regex::Error::CompiledTooBig(limit)) => {
-            Err(format!("the regular expression needs more than {limit} bytes of memory"))
-        }
-        Err(e) => Err(format!("the regular expression is wrong: {}", last_line(&e.to_string()))),
+        Err(regex::Error::CompiledTooBig(limit)) => Err(reasons::regex_too_big(limit)),
+        Err(e) => Err(reasons::regex_wrong(last_line(&e.to_string()))),
     }
 }
 
-fn syntax_reason(error: &regex_syntax::Error) -> String {
+fn syntax_reason(error: &regex_syntax::Error) -> Message {
     let what = match error {
         regex_syntax::Error::Parse(e) => e.kind().to_string(),
         regex_syntax::Error::Translate(e) => e.kind().to_string(),
         other => last_line(&other.to_string()).to_owned(),
     };
-    format!("the regular expression is wrong: {what}")
+    reasons::regex_wrong(what)
 }
 
 fn last_line(text: &str) -> &str {
@@ -138,7 +139,7 @@ impl<'a> Translator<'a> {
         Self { rest: pattern.chars().peekable(), out, atom: false, quantified: false }
     }
 
-    fn run(mut self) -> Result<(), String> {
+    fn run(mut self) -> Result<(), Message> {
         while let Some(c) = self.rest.next() {
             match c {
                 '\\' => self.escape()?,
@@ -172,9 +173,9 @@ impl<'a> Translator<'a> {
         self.push(c, true);
     }
 
-    fn escape(&mut self) -> Result<(), String> {
+    fn escape(&mut self) -> Result<(), Message> {
         let Some(c) = self.rest.next() else {
-            return Err("the regular expression ends with a backslash".into());
+            return Err(reasons::regex_ends_with_backslash());
         };
         match c {
             'Q' => self.quoted(),
@@ -210,16 +211,16 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn quantifier(&mut self, c: char) -> Result<(), String> {
+    fn quantifier(&mut self, c: char) -> Result<(), Message> {
         match (self.quantified, c) {
             (true, '+') => return Err(unsupported("possessive quantifiers")),
-            (true, '*') => return Err("the regular expression repeats a repetition".into()),
+            (true, '*') => return Err(reasons::regex_double_repetition()),
             (true, _) => self.push(c, true),
             (false, _) if self.atom => {
                 self.push(c, true);
                 self.quantified = true;
             }
-            (false, _) => return Err("the regular expression has a repetition of nothing".into()),
+            (false, _) => return Err(reasons::regex_repeats_nothing()),
         }
         Ok(())
     }
@@ -244,7 +245,7 @@ impl<'a> Translator<'a> {
         self.quantified = true;
     }
 
-    fn group(&mut self) -> Result<(), String> {
+    fn group(&mut self) -> Result<(), Message> {
         let ahead: String = self.rest.clone().take(3).collect();
         if ahead.starts_with('*') {
             return Err(unsupported("verbs such as `(*SKIP)`"));
@@ -270,7 +271,7 @@ impl<'a> Translator<'a> {
     }
 
     /// Flags or a name after `(?`.
-    fn group_head(&mut self) -> Result<(), String> {
+    fn group_head(&mut self) -> Result<(), Message> {
         self.out.push('(');
         let mut name = false;
         while let Some(c) = self.rest.next() {
@@ -304,7 +305,7 @@ impl<'a> Translator<'a> {
     }
 
     /// A bracketed class; `[`, `&&`, `~~` and `--` inside are plain characters in PCRE.
-    fn class(&mut self) -> Result<(), String> {
+    fn class(&mut self) -> Result<(), Message> {
         self.out.push('[');
         if self.rest.next_if_eq(&'^').is_some() {
             self.out.push('^');
@@ -332,7 +333,7 @@ impl<'a> Translator<'a> {
             }
             dash = c == '-' && !dash;
         }
-        Err("the regular expression has a `[` without its `]`".into())
+        Err(reasons::regex_open_class())
     }
 
     fn class_bracket(&mut self) {
@@ -355,9 +356,9 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn class_escape(&mut self) -> Result<(), String> {
+    fn class_escape(&mut self) -> Result<(), Message> {
         let Some(c) = self.rest.next() else {
-            return Err("the regular expression ends with a backslash".into());
+            return Err(reasons::regex_ends_with_backslash());
         };
         match c {
             'b' => self.out.push_str(r"\x08"),
@@ -375,15 +376,15 @@ impl<'a> Translator<'a> {
     }
 }
 
-fn unsupported(what: &str) -> String {
-    format!("the regular expression uses {what}, which no linear-time engine offers")
+fn unsupported(what: &str) -> Message {
+    reasons::regex_unsupported(what)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn plain(pattern: &str) -> Result<String, String> {
+    fn plain(pattern: &str) -> Result<String, Message> {
         translate(pattern, Flags::default())
     }
 
@@ -433,7 +434,7 @@ mod tests {
             ("[a", "without its"),
             ("a\\", "backslash"),
         ] {
-            let reason = plain(p).unwrap_err();
+            let reason = plain(p).unwrap_err().to_string();
             assert!(reason.contains(word), "{p}: {reason}");
         }
     }
@@ -441,8 +442,8 @@ mod tests {
     #[test]
     fn size_is_bounded() {
         assert!(plain(r"\w{1,64}").is_ok());
-        assert!(plain(r"(?:\w{100}){100}").unwrap_err().contains("memory"));
-        assert!(plain(r"((a{1000}){1000}){1000}").unwrap_err().contains("memory"));
+        assert!(plain(r"(?:\w{100}){100}").unwrap_err().to_string().contains("memory"));
+        assert!(plain(r"((a{1000}){1000}){1000}").unwrap_err().to_string().contains("memory"));
         assert!(plain(&"(".repeat(10_000)).is_err());
     }
 }

@@ -61,7 +61,7 @@ fn a_cut_chunk_is_reported_with_its_number() {
     let (_, damages) = read(&whole).unwrap();
     assert_eq!(damages.len(), 1);
     assert_eq!(damages[0].chunk, BATCH as u64);
-    assert!(damages[0].to_string().contains("100 of 65536"));
+    assert!(damages[0].message().to_string().contains("100 of 65536"));
 }
 
 #[test]

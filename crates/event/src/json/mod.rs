@@ -26,6 +26,7 @@ use scan::Scan;
 use crate::decode::{Decode, Decoded, Malformed};
 use crate::fields::{Encoding, Fields, ShapeId};
 use crate::names::Names;
+use crate::reasons;
 use crate::taxonomy::Taxonomy;
 
 /// Which fields a [`JsonDecoder`] hands out.
@@ -60,7 +61,7 @@ impl JsonDecoder {
 impl Decode for JsonDecoder {
     fn decode(&mut self, record: &[u8], fields: &mut Fields) -> Result<Decoded, Malformed> {
         if record.len() > khien_base::limits::RECORD_BYTES {
-            return Err(Malformed::new("record longer than the limit", khien_base::limits::RECORD_BYTES));
+            return Err(Malformed::new(reasons::TOO_LONG, khien_base::limits::RECORD_BYTES));
         }
         self.keys.make_room();
         self.scan.run(record)?;

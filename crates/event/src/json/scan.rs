@@ -3,6 +3,7 @@
 //! The three implementations (AVX-512, AVX2, portable) give the same masks; a test compares them.
 
 use crate::decode::Malformed;
+use crate::reasons;
 
 /// What one pass over a record found.
 #[derive(Default)]
@@ -51,12 +52,12 @@ impl Scan {
         // One empty word behind the end, so that a search may start at the very end.
         self.quotes.push(0);
         if let Some(at) = carry.error {
-            return Err(Malformed::new("unknown escape in a JSON string", at));
+            return Err(Malformed::new(reasons::UNKNOWN_ESCAPE, at));
         }
         if carry.high != 0
             && let Err(e) = simdutf8::compat::from_utf8(record)
         {
-            return Err(Malformed::new("bytes that are not UTF-8", e.valid_up_to()));
+            return Err(Malformed::new(reasons::NOT_UTF8, e.valid_up_to()));
         }
         self.control = carry.control != 0;
         self.odd_escapes = carry.odd;

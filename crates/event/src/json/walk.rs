@@ -6,6 +6,7 @@ use super::scan::Scan;
 use crate::decode::Malformed;
 use crate::fields::{Fields, Kind};
 use crate::names::FieldId;
+use crate::reasons;
 use crate::taxonomy::PairPart;
 use khien_base::limits::{EVENT_FIELDS, JSON_DEPTH};
 
@@ -30,12 +31,12 @@ pub(super) fn record(
     };
     let start = walk.skip_space(0);
     if walk.byte(start) != b'{' {
-        return Err(Malformed::new("not a JSON object", start));
+        return Err(Malformed::new(reasons::NOT_AN_OBJECT, start));
     }
     let end = walk.object(NodeId::ROOT, start, 1)?;
     let end = walk.skip_space(end);
     if end < record.len() {
-        return Err(Malformed::new("something follows the JSON object", end));
+        return Err(Malformed::new(reasons::MORE_BEHIND, end));
     }
     Ok(walk.marks)
 }
@@ -77,7 +78,7 @@ impl Walk<'_> {
     /// Reads the object that opens at `at`; returns the position behind it.
     fn object(&mut self, node: NodeId, at: usize, depth: usize) -> Result<usize, Malformed> {
         if depth > JSON_DEPTH {
-            return Err(Malformed::new("JSON nested deeper than the limit", at));
+            return Err(Malformed::new(reasons::TOO_DEEP, at));
         }
         let mut at = self.skip_space(at + 1);
         if self.byte(at) == b'}' {
@@ -86,12 +87,12 @@ impl Walk<'_> {
         let mut after = After::Open(node);
         loop {
             if self.byte(at) != b'"' {
-                return Err(Malformed::new("expected a key in a JSON object", at));
+                return Err(Malformed::new(reasons::KEY_EXPECTED, at));
             }
             let (key, value) = self.key(node, after, at + 1)?;
             self.seen += 1;
             if self.seen > EVENT_FIELDS {
-                return Err(Malformed::new("more fields than the limit", at));
+                return Err(Malformed::new(reasons::TOO_MANY_FIELDS, at));
             }
             self.marks |= self.keys.node(key).marks;
             let end = self.value(key, self.skip_space(value), depth)?;
@@ -99,7 +100,7 @@ impl Walk<'_> {
             match self.byte(at) {
                 b',' => at = self.skip_space(at + 1),
                 b'}' => return Ok(at + 1),
-                _ => return Err(Malformed::new("expected ',' or '}' in a JSON object", at)),
+                _ => return Err(Malformed::new(reasons::OBJECT_GOES_ON, at)),
             }
             after = After::Key(key);
         }
@@ -116,7 +117,7 @@ impl Walk<'_> {
 
     #[cold]
     fn unexpected_key(&mut self, parent: NodeId, after: After, at: usize) -> Result<(NodeId, usize), Malformed> {
-        let quote = self.scan.next_quote(at).ok_or(Malformed::new("a JSON string does not end", at))?;
+        let quote = self.scan.next_quote(at).ok_or(Malformed::new(reasons::OPEN_STRING, at))?;
         self.check_control(at, quote)?;
         if self.byte(quote + 1) == b':' {
             let end = quote + 2;
@@ -124,7 +125,7 @@ impl Walk<'_> {
         }
         let colon = self.skip_space(quote + 1);
         if self.byte(colon) != b':' {
-            return Err(Malformed::new("expected ':' behind a key", colon));
+            return Err(Malformed::new(reasons::COLON_EXPECTED, colon));
         }
         let mut raw = self.record[at..=quote].to_vec();
         raw.push(b':');
@@ -148,13 +149,13 @@ impl Walk<'_> {
             b'f' => self.literal(key, at, b"false", Kind::False),
             b'n' => self.literal(key, at, b"null", Kind::Null),
             b'-' | b'0'..=b'9' => self.number(key, at),
-            _ => Err(Malformed::new("expected a JSON value", at)),
+            _ => Err(Malformed::new(reasons::VALUE_EXPECTED, at)),
         }
     }
 
     #[inline]
     fn string(&mut self, key: NodeId, at: usize) -> Result<usize, Malformed> {
-        let quote = self.scan.next_quote(at).ok_or(Malformed::new("a JSON string does not end", at))?;
+        let quote = self.scan.next_quote(at).ok_or(Malformed::new(reasons::OPEN_STRING, at))?;
         self.check_control(at, quote)?;
         self.emit(key, Kind::Escaped, at, quote - at);
         Ok(quote + 1)
@@ -167,14 +168,14 @@ impl Walk<'_> {
             return Ok(());
         }
         match self.record[from..to].iter().position(|&b| b < 0x20) {
-            Some(i) => Err(Malformed::new("a control character in a JSON string", from + i)),
+            Some(i) => Err(Malformed::new(reasons::CONTROL_CHARACTER, from + i)),
             None => Ok(()),
         }
     }
 
     fn array(&mut self, key: NodeId, at: usize, depth: usize) -> Result<usize, Malformed> {
         if depth > JSON_DEPTH {
-            return Err(Malformed::new("JSON nested deeper than the limit", at));
+            return Err(Malformed::new(reasons::TOO_DEEP, at));
         }
         let mut at = self.skip_space(at + 1);
         if self.byte(at) == b']' {
@@ -184,21 +185,21 @@ impl Walk<'_> {
         loop {
             self.seen += 1;
             if self.seen > EVENT_FIELDS {
-                return Err(Malformed::new("more fields than the limit", at));
+                return Err(Malformed::new(reasons::TOO_MANY_FIELDS, at));
             }
             let end = self.value(key, at, depth)?;
             at = self.skip_space(end);
             match self.byte(at) {
                 b',' => at = self.skip_space(at + 1),
                 b']' => return Ok(at + 1),
-                _ => return Err(Malformed::new("expected ',' or ']' in a JSON array", at)),
+                _ => return Err(Malformed::new(reasons::ARRAY_GOES_ON, at)),
             }
         }
     }
 
     fn literal(&mut self, key: NodeId, at: usize, text: &[u8], kind: Kind) -> Result<usize, Malformed> {
         if !self.record[at..].starts_with(text) {
-            return Err(Malformed::new("expected true, false or null", at));
+            return Err(Malformed::new(reasons::LITERAL_EXPECTED, at));
         }
         self.emit(key, kind, at, text.len());
         Ok(at + text.len())
@@ -210,7 +211,7 @@ impl Walk<'_> {
         at = match self.byte(at) {
             b'0' => at + 1,
             b'1'..=b'9' => self.digits(at),
-            _ => return Err(Malformed::new("expected a digit", at)),
+            _ => return Err(Malformed::new(reasons::DIGIT_EXPECTED, at)),
         };
         if self.byte(at) == b'.' {
             at = self.some_digits(at + 1)?;
@@ -233,7 +234,7 @@ impl Walk<'_> {
 
     fn some_digits(&self, at: usize) -> Result<usize, Malformed> {
         let end = self.digits(at);
-        if end == at { Err(Malformed::new("expected a digit", at)) } else { Ok(end) }
+        if end == at { Err(Malformed::new(reasons::DIGIT_EXPECTED, at)) } else { Ok(end) }
     }
 
     #[inline]

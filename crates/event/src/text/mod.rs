@@ -20,11 +20,15 @@ mod tables;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use khien_base::message::Phrase;
+
 use self::out::Out;
 use self::syslog::Strictness;
 use self::tables::Tables;
+
 use crate::decode::{Decode, Decoded, Malformed};
 use crate::fields::Fields;
+use crate::reasons;
 use crate::time;
 
 /// A format of lines.
@@ -114,17 +118,17 @@ impl TextDecoder {
 
 impl LineFormat {
     /// What a line that does not fit is told.
-    fn expectation(self) -> &'static str {
+    fn expectation(self) -> &'static Phrase {
         match self {
-            Self::Any | Self::Text => "not a line of text",
-            Self::Auditd => "not a line of auditd",
-            Self::Syslog => "not a line of syslog",
-            Self::Cef => "not a CEF event",
-            Self::Leef => "not a LEEF event",
-            Self::KeyValue => "not a line of key=value pairs",
-            Self::Zeek => "does not have the columns of its Zeek header",
-            Self::W3c => "does not have the columns of its #Fields header",
-            Self::Access => "not a line of an access log",
+            Self::Any | Self::Text => reasons::NOT_TEXT,
+            Self::Auditd => reasons::NOT_AUDITD,
+            Self::Syslog => reasons::NOT_SYSLOG,
+            Self::Cef => reasons::NOT_CEF,
+            Self::Leef => reasons::NOT_LEEF,
+            Self::KeyValue => reasons::NOT_KEY_VALUE,
+            Self::Zeek => reasons::NOT_ZEEK,
+            Self::W3c => reasons::NOT_W3C,
+            Self::Access => reasons::NOT_ACCESS,
         }
     }
 }

@@ -4,6 +4,7 @@ use khien_base::limits::EVENT_FIELDS;
 
 use crate::decode::Malformed;
 use crate::fields::{Encoding, Fields, Kind};
+use crate::reasons;
 use crate::taxonomy::Taxonomy;
 
 /// The fields of one line that is being decoded: values that stand in the record become spans, others are copied, and
@@ -101,7 +102,7 @@ impl<'a> Out<'a> {
 
     /// Whether all fields fitted.
     pub(crate) fn finish(self) -> Result<(), Malformed> {
-        if self.full { Err(Malformed::new("more fields than an event may have", 0)) } else { Ok(()) }
+        if self.full { Err(Malformed::new(reasons::TOO_MANY_FIELDS, 0)) } else { Ok(()) }
     }
 }
 

@@ -147,7 +147,7 @@ fn records(log: &[u8]) -> (Vec<u64>, usize) {
                 ids.push(id);
             }
             evtx::Item::Damage(damage) => {
-                assert!(!damage.to_string().is_empty());
+                assert!(!damage.message().to_string().is_empty());
                 damaged += 1;
             }
         });

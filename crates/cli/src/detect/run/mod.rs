@@ -112,9 +112,10 @@ fn indicators(job: &Job) -> anyhow::Result<(Option<IndicatorSet>, Unusable)> {
         let reader = input::open(file, 1 << 40).with_context(|| name.clone())?;
         let report = set.load(&name, reader).with_context(|| name.clone())?;
         if report.added == 0 && report.duplicates == 0 {
-            let reason =
-                report.problems.first().map_or("it is empty".to_owned(), |p| format!("line {}: {}", p.line, p.reason));
-            anyhow::bail!("{name}: {reason}");
+            anyhow::bail!(match report.problems.first() {
+                Some(p) => job.text.malformed_sample(&name, &p.line.to_string(), &job.text.message(&p.reason)),
+                None => job.text.cannot_read(&name, job.text.indicators_empty()),
+            });
         }
         unusable.count += report.unusable;
         let room = job.malformed_reported.saturating_sub(unusable.samples.len());

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use khien_base::message::Message;
 use khien_detect::correlate::{Correlator, Observation};
 use khien_detect::engine::{Detector, Worker, text_of};
 use khien_detect::finding::{Finding, Matched};
@@ -13,6 +14,7 @@ use khien_event::evtx::{self, Item};
 use khien_event::fields::{Fields, ShapeId};
 use khien_event::json::{Emit, JsonDecoder};
 use khien_event::names::FieldId;
+use khien_event::reasons;
 use khien_event::taxonomy::{KindId, Taxonomy};
 use khien_event::text::{LineFormat, TextDecoder};
 
@@ -41,7 +43,7 @@ pub(super) struct Outcome {
     pub(super) unrecognised: u64,
     pub(super) malformed: u64,
     /// Position and reason of the first malformed records.
-    pub(super) samples: Vec<(u64, String)>,
+    pub(super) samples: Vec<(u64, Message)>,
     pub(super) observations: Observations,
     /// Somebody may be waiting for it.
     pub(super) live: bool,
@@ -132,8 +134,7 @@ impl Hand {
     pub(super) fn work(&mut self, task: &Task, block: Block) -> Outcome {
         let mut outcome = Outcome { file: task.file, bytes: task.bytes, block, live: task.live, ..Outcome::default() };
         for skipped in &task.skipped {
-            let reason = format!("record of {} bytes is longer than the limit", skipped.bytes);
-            self.malformed(skipped.position, reason, &mut outcome);
+            self.malformed(skipped.position, reasons::record_skipped(skipped.bytes), &mut outcome);
         }
         match &task.chunk {
             Chunk::Records(block) => {
@@ -144,7 +145,7 @@ impl Hand {
             }
             Chunk::Evtx(batch) => evtx::decode(batch, |item| match item {
                 Item::Record(id, json) => self.decoded_by_json(json, id, &mut outcome),
-                Item::Damage(damage) => self.malformed(damage.record_id, damage.to_string(), &mut outcome),
+                Item::Damage(damage) => self.malformed(damage.record_id, damage.message(), &mut outcome),
             }),
         }
         outcome
@@ -206,7 +207,7 @@ impl Hand {
     ) {
         match result {
             Ok(Decoded::Nothing) => {}
-            Err(malformed) => self.malformed(position, malformed.to_string(), outcome),
+            Err(malformed) => self.malformed(position, malformed.message(), outcome),
             Ok(Decoded::Event) => {
                 outcome.events += 1;
                 let spotted = self.spotter.as_mut().is_some_and(|s| s.look(self.worker.fields(), record));
@@ -237,7 +238,7 @@ impl Hand {
         }
     }
 
-    fn malformed(&self, position: u64, reason: String, outcome: &mut Outcome) {
+    fn malformed(&self, position: u64, reason: Message, outcome: &mut Outcome) {
         outcome.malformed += 1;
         if outcome.samples.len() < self.shared.samples {
             outcome.samples.push((position, reason));

@@ -1,9 +1,12 @@
 //! Conditions of Sigma 1 with an aggregation (`selection | count(User) by Host > 5`): the rule without it, and the
 //! correlation that means the same (correlation specification, "Expression of Relationships In The Condition").
 
+use khien_base::message::Message;
 use rsigma_parser::{
     ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, SigmaRule, Timespan, WindowMode,
 };
+
+use crate::reasons;
 
 /// A document whose condition was cut at its pipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +46,10 @@ impl Cut {
     ///
     /// # Errors
     /// Why there is none that means the same.
-    pub(super) fn correlation(&self, rule: &SigmaRule, base: &str) -> Result<CorrelationRule, String> {
+    pub(super) fn correlation(&self, rule: &SigmaRule, base: &str) -> Result<CorrelationRule, Message> {
         let parsed = Parsed::of(&self.aggregation)?;
-        let timeframe = rule.detection.timeframe.as_deref().ok_or(
-            "the condition counts events but the rule has no `timeframe`, so that nobody can say how long to count",
-        )?;
-        let timespan = Timespan::parse(timeframe).map_err(|e| e.to_string())?;
+        let timeframe = rule.detection.timeframe.as_deref().ok_or_else(reasons::no_timeframe)?;
+        let timespan = Timespan::parse(timeframe).map_err(reasons::bad_timespan)?;
         Ok(CorrelationRule {
             title: rule.title.clone(),
             sigma_version: rule.sigma_version,
@@ -95,8 +96,8 @@ struct Parsed {
 }
 
 impl Parsed {
-    fn of(text: &str) -> Result<Self, String> {
-        let unknown = || format!("the aggregation `{text}` cannot be expressed as a correlation");
+    fn of(text: &str) -> Result<Self, Message> {
+        let unknown = || reasons::no_aggregation(text);
         let (function, rest) = text.split_once('(').ok_or_else(unknown)?;
         let (field, rest) = rest.split_once(')').ok_or_else(unknown)?;
         let field = Some(field.trim()).filter(|f| !f.is_empty() && *f != "*").map(str::to_owned);

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use khien_base::message::Message;
 use rsigma_parser::{ConditionExpr, Detection, Detections, Quantifier, SelectorPattern, SigmaValue};
 
 use super::{Placeholders, item};
+use crate::reasons;
 use crate::rule::{Expr, Item};
 
 /// Most nodes of one rule's tree; selectors repeat detections.
@@ -17,12 +19,12 @@ pub(super) struct Fault {
     pub(super) detection: Option<String>,
     /// Field of the item.
     pub(super) field: Option<String>,
-    /// Reason, lower case, without a full stop.
-    pub(super) reason: String,
+    /// What is wrong.
+    pub(super) reason: Message,
 }
 
 impl Fault {
-    fn condition(reason: String) -> Self {
+    fn condition(reason: Message) -> Self {
         Self { detection: None, field: None, reason }
     }
 }
@@ -51,7 +53,7 @@ pub(super) fn expression(section: &Detections, placeholders: &Placeholders) -> R
         .collect::<Result<Vec<_>, _>>()
         .map_err(Fault::condition)?;
     let whole = match conditions.len() {
-        0 => return Err(Fault::condition("the rule has no condition".into())),
+        0 => return Err(Fault::condition(reasons::no_condition())),
         1 => conditions.remove(0),
         _ => Expr::Or(conditions),
     };
@@ -60,24 +62,24 @@ pub(super) fn expression(section: &Detections, placeholders: &Placeholders) -> R
     Ok((whole, unused))
 }
 
-type Reason = (Option<String>, String);
+type Reason = (Option<String>, Message);
 
 fn detection_expr(detection: &Detection, placeholders: &Placeholders) -> Result<Expr, Reason> {
     match detection {
-        Detection::AllOf(items) if items.is_empty() => Err((None, "the detection is empty".into())),
+        Detection::AllOf(items) if items.is_empty() => Err((None, reasons::empty_detection())),
         Detection::AllOf(items) => {
             let list = items.iter().map(|i| field_item(i, placeholders));
             list.collect::<Result<Vec<_>, _>>().map(|l| joined(l, Expr::And))
         }
-        Detection::AnyOf(list) if list.is_empty() => Err((None, "the detection is empty".into())),
+        Detection::AnyOf(list) if list.is_empty() => Err((None, reasons::empty_detection())),
         Detection::AnyOf(list) => {
             let list = list.iter().map(|d| detection_expr(d, placeholders));
             list.collect::<Result<Vec<_>, _>>().map(|l| joined(l, Expr::Or))
         }
-        Detection::Keywords(values) if values.is_empty() => Err((None, "the detection is empty".into())),
+        Detection::Keywords(values) if values.is_empty() => Err((None, reasons::empty_detection())),
         Detection::Keywords(values) => keywords(values, placeholders),
         Detection::And(_) | Detection::ArrayMatch { .. } | Detection::Conditional { .. } => {
-            Err((None, "array matching (`field[any]`) is no part of Sigma 2.1".into()))
+            Err((None, reasons::array_matching()))
         }
     }
 }
@@ -92,7 +94,7 @@ fn joined(mut list: Vec<Expr>, kind: fn(Vec<Expr>) -> Expr) -> Expr {
 
 fn field_item(item: &rsigma_parser::DetectionItem, placeholders: &Placeholders) -> Result<Expr, Reason> {
     if item.field.name.is_none() && item.field.modifiers.is_empty() {
-        return Err((None, "a key is empty or is no text (quote numbers and true/false)".into()));
+        return Err((None, reasons::key_not_text()));
     }
     item::expression(item, placeholders).map_err(|reason| (item.field.name.clone(), reason))
 }
@@ -123,7 +125,7 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn condition(&mut self, condition: &ConditionExpr) -> Result<Expr, String> {
+    fn condition(&mut self, condition: &ConditionExpr) -> Result<Expr, Message> {
         match condition {
             ConditionExpr::And(list) => self.list(list).map(Expr::And),
             ConditionExpr::Or(list) => self.list(list).map(Expr::Or),
@@ -133,17 +135,17 @@ impl Resolver<'_> {
         }
     }
 
-    fn list(&mut self, list: &[ConditionExpr]) -> Result<Vec<Expr>, String> {
+    fn list(&mut self, list: &[ConditionExpr]) -> Result<Vec<Expr>, Message> {
         list.iter().map(|c| self.condition(c)).collect()
     }
 
-    fn detection(&mut self, name: &str) -> Result<Expr, String> {
+    fn detection(&mut self, name: &str) -> Result<Expr, Message> {
         let Some(expr) = self.named.get(name) else {
-            return Err(format!("the condition names `{name}`, which is not defined"));
+            return Err(reasons::undefined_detection(name));
         };
         self.nodes += self.sizes.get(name).copied().unwrap_or(1);
         if self.nodes > NODES {
-            return Err(format!("the rule becomes larger than {NODES} nodes"));
+            return Err(reasons::rule_too_large(NODES));
         }
         if let Some(used) = self.used.get_mut(name) {
             *used = true;
@@ -151,7 +153,7 @@ impl Resolver<'_> {
         Ok(Expr::Named(name.to_owned(), Box::new(expr.clone())))
     }
 
-    fn selector(&mut self, quantifier: &Quantifier, pattern: &SelectorPattern) -> Result<Expr, String> {
+    fn selector(&mut self, quantifier: &Quantifier, pattern: &SelectorPattern) -> Result<Expr, Message> {
         let chosen: Vec<String> = self
             .named
             .keys()
@@ -163,7 +165,7 @@ impl Resolver<'_> {
             .map(|name| (*name).to_owned())
             .collect();
         if chosen.is_empty() {
-            return Err(format!("`{quantifier} of {pattern}` means no detection"));
+            return Err(reasons::empty_selector(format_args!("{quantifier} of {pattern}")));
         }
         let count = chosen.len();
         let list = chosen.iter().map(|n| self.detection(n)).collect::<Result<Vec<_>, _>>()?;
@@ -172,7 +174,7 @@ impl Resolver<'_> {
             Quantifier::All => Ok(joined(list, Expr::And)),
             Quantifier::Count(n) => match u32::try_from(*n) {
                 Ok(n) if n >= 1 && n as usize <= count => Ok(Expr::AtLeast(n, list)),
-                _ => Err(format!("`{quantifier} of {pattern}` can never hold: {count} detections are meant")),
+                _ => Err(reasons::impossible_selector(format_args!("{quantifier} of {pattern}"), count)),
             },
         }
     }

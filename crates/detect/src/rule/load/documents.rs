@@ -6,8 +6,11 @@
 
 use std::borrow::Cow;
 
+use khien_base::message::Message;
 use serde::Deserialize;
 use yaml_serde::{Mapping, Value};
+
+use crate::reasons;
 
 /// Longest document in bytes.
 pub(super) const DOCUMENT_BYTES: usize = 1 << 20;
@@ -86,7 +89,7 @@ impl Actions {
     ///
     /// # Errors
     /// Why the action cannot be followed.
-    pub(super) fn apply<'a>(&mut self, text: &'a str) -> Result<Option<Cow<'a, str>>, String> {
+    pub(super) fn apply<'a>(&mut self, text: &'a str) -> Result<Option<Cow<'a, str>>, Message> {
         if !self.active {
             return Ok(Some(Cow::Borrowed(text)));
         }
@@ -105,21 +108,21 @@ impl Actions {
                 Ok(None)
             }
             Some("repeat") => self.merged(document, true).map(Some),
-            Some(other) => Err(format!("unknown collection action `{other}` (global, reset and repeat exist)")),
+            Some(other) => Err(reasons::unknown_action(other)),
         }
     }
 
-    fn merged<'a>(&mut self, document: Mapping, repeat: bool) -> Result<Cow<'a, str>, String> {
+    fn merged<'a>(&mut self, document: Mapping, repeat: bool) -> Result<Cow<'a, str>, Message> {
         let mut base = if repeat {
-            self.previous.clone().ok_or("`action: repeat` has no document before it to repeat")?
+            self.previous.clone().ok_or_else(reasons::nothing_to_repeat)?
         } else {
             self.global.clone().unwrap_or_default()
         };
         merge(&mut base, document, 0)?;
-        let text = yaml_serde::to_string(&base).map_err(|e| format!("the merged document cannot be written: {e}"))?;
+        let text = yaml_serde::to_string(&base).map_err(reasons::merge_not_written)?;
         self.bytes += text.len();
         if self.bytes > MERGED_BYTES {
-            return Err("collection actions multiply this file beyond all bounds".into());
+            return Err(reasons::merge_too_large());
         }
         self.previous = Some(base);
         Ok(Cow::Owned(text))
@@ -135,9 +138,9 @@ pub(super) fn first_value(text: &str) -> Result<Value, yaml_serde::Error> {
 }
 
 /// Puts `over` on `base`, mappings into mappings.
-fn merge(base: &mut Mapping, over: Mapping, depth: usize) -> Result<(), String> {
+fn merge(base: &mut Mapping, over: Mapping, depth: usize) -> Result<(), Message> {
     if depth > MERGE_DEPTH {
-        return Err(format!("mappings nest deeper than {MERGE_DEPTH}"));
+        return Err(reasons::nested_too_deep(MERGE_DEPTH));
     }
     for (key, value) in over {
         match (base.get_mut(&key), value) {

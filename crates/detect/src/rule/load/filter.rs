@@ -4,6 +4,7 @@ use khien_event::taxonomy::LogSource;
 use rsigma_parser::{FilterRule, FilterRuleTarget};
 
 use super::{Problem, Severity, log_source};
+use crate::reasons;
 use crate::rule::{Expr, Origin, Rule};
 
 /// A filter.
@@ -59,8 +60,8 @@ impl Filter {
             severity: Severity::Warning,
             rule: self.id,
             title: Some(self.title),
-            reason: "the filter applies to no rule that is loaded".into(),
-            hint: Some("compare its `rules` and `logsource` with those of the rules".into()),
+            reason: reasons::filter_without_rule(),
+            hint: Some(reasons::hint_compare_filter()),
         })
     }
 

@@ -4,11 +4,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
+use khien_base::message::Message;
 use rsigma_parser::fieldpath::unescape_brackets;
 use rsigma_parser::{DetectionItem, Modifier, SigmaValue};
 
 use super::Placeholders;
 use super::pattern::{self, Patterns};
+use crate::reasons;
 use crate::rule::pcre::{self, Flags};
 use crate::rule::{Case, Compare, Expr, Item, Link, Part, Test, TextOp, TimePart};
 
@@ -61,13 +63,13 @@ struct Plan {
 ///
 /// # Errors
 /// Why the item cannot be used, lower case, without a full stop.
-pub(super) fn expression(item: &DetectionItem, placeholders: &Placeholders) -> Result<Expr, String> {
+pub(super) fn expression(item: &DetectionItem, placeholders: &Placeholders) -> Result<Expr, Message> {
     let plan = Plan::of(&item.field.modifiers)?;
     let field = item.field.name.as_deref().map(|n| unescape_brackets(n).into_owned());
     let compiler = Compiler { plan: &plan, keyword: field.is_none(), placeholders };
     let mut groups = compiler.groups(&item.values)?;
     if groups.iter().map(Vec::len).sum::<usize>() > TESTS_PER_ITEM {
-        return Err(format!("the values expand to more than {TESTS_PER_ITEM} tests"));
+        return Err(reasons::too_many_tests(TESTS_PER_ITEM));
     }
     let part = |link, tests| Expr::Item(Item { field: field.clone(), link, tests });
     let linked = if !plan.all {
@@ -81,7 +83,7 @@ pub(super) fn expression(item: &DetectionItem, placeholders: &Placeholders) -> R
 }
 
 impl Plan {
-    fn of(modifiers: &[Modifier]) -> Result<Self, String> {
+    fn of(modifiers: &[Modifier]) -> Result<Self, Message> {
         let mut plan = Self { operator: None, steps: Vec::new(), case: Case::Fold, all: false, negated: false };
         for &modifier in modifiers {
             plan.add(modifier)?;
@@ -90,7 +92,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn add(&mut self, modifier: Modifier) -> Result<(), String> {
+    fn add(&mut self, modifier: Modifier) -> Result<(), Message> {
         match modifier {
             Modifier::All => self.all = true,
             Modifier::Neq => self.negated = true,
@@ -127,24 +129,24 @@ impl Plan {
     }
 
     /// Sets an operator that stands alone.
-    fn set(&mut self, operator: Operator, modifier: Modifier) -> Result<(), String> {
+    fn set(&mut self, operator: Operator, modifier: Modifier) -> Result<(), Message> {
         let name = word(modifier);
         if self.operator.is_some() {
-            return Err(format!("modifier `{name}` cannot follow another comparison"));
+            return Err(reasons::second_comparison(name));
         }
         if !self.steps.is_empty() {
-            return Err(format!("modifier `{name}` takes the value as it is, not an encoded one"));
+            return Err(reasons::takes_plain_value(name));
         }
         self.operator = Some(operator);
         Ok(())
     }
 
-    fn add_text(&mut self, op: TextOp) -> Result<(), String> {
+    fn add_text(&mut self, op: TextOp) -> Result<(), Message> {
         self.operator = Some(match self.operator {
             None => Operator::Text(op),
             Some(Operator::FieldRef(TextOp::Equals)) => Operator::FieldRef(op),
             Some(_) => {
-                return Err(format!("modifier `{}` cannot follow another comparison", op_word(op)));
+                return Err(reasons::second_comparison(op_word(op)));
             }
         });
         if self.operator == Some(Operator::Text(op)) {
@@ -153,9 +155,9 @@ impl Plan {
         Ok(())
     }
 
-    fn add_flag(&mut self, modifier: Modifier) -> Result<(), String> {
+    fn add_flag(&mut self, modifier: Modifier) -> Result<(), Message> {
         let Some(Operator::Re(flags)) = &mut self.operator else {
-            return Err(format!("modifier `{}` is a flag of `re` and must follow it", word(modifier)));
+            return Err(reasons::flag_without_re(word(modifier)));
         };
         match modifier {
             Modifier::IgnoreCase => flags.ignore_case = true,
@@ -165,46 +167,42 @@ impl Plan {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Message> {
         let text = matches!(self.operator, None | Some(Operator::Text(_)));
         if !text && !self.steps.is_empty() {
-            return Err("encodings, `windash` and `expand` only go with text comparisons".into());
+            return Err(reasons::text_only_steps());
         }
         let cased = self.case == Case::Exact;
         match self.operator {
-            Some(Operator::Exists) if self.all || self.negated || cased => Err("modifier `exists` stands alone".into()),
-            Some(Operator::Cidr | Operator::Number(_) | Operator::Time(_)) if cased => {
-                Err("modifier `cased` only goes with text".into())
-            }
-            Some(Operator::Re(flags)) if cased && flags.ignore_case => {
-                Err("modifiers `cased` and `i` contradict each other".into())
-            }
+            Some(Operator::Exists) if self.all || self.negated || cased => Err(reasons::exists_alone()),
+            Some(Operator::Cidr | Operator::Number(_) | Operator::Time(_)) if cased => Err(reasons::cased_needs_text()),
+            Some(Operator::Re(flags)) if cased && flags.ignore_case => Err(reasons::cased_against_i()),
             _ => self.check_steps(),
         }
     }
 
-    fn check_steps(&self) -> Result<(), String> {
+    fn check_steps(&self) -> Result<(), Message> {
         let mut wild = false;
         let (mut wide, mut base64) = (0, 0);
         for step in &self.steps {
             match step {
                 Step::Wild => wild = true,
                 Step::WinDash | Step::Expand if wide + base64 > 0 => {
-                    return Err("`windash` and `expand` must stand before the encodings".into());
+                    return Err(reasons::before_encodings());
                 }
                 Step::WinDash | Step::Expand => {}
                 _ if wild => {
-                    return Err("encodings must stand before `contains`, `startswith` or `endswith`".into());
+                    return Err(reasons::encodings_before_text());
                 }
                 Step::Base64 | Step::Base64Offset => base64 += 1,
                 Step::Utf16Le | Step::Utf16Be | Step::Utf16 if base64 > 0 => {
-                    return Err("UTF-16 must stand before base64".into());
+                    return Err(reasons::utf16_before_base64());
                 }
                 Step::Utf16Le | Step::Utf16Be | Step::Utf16 => wide += 1,
             }
         }
         if wide > 1 || base64 > 1 {
-            return Err("a value can be encoded as UTF-16 once and as base64 once".into());
+            return Err(reasons::encoded_twice());
         }
         Ok(())
     }
@@ -219,7 +217,7 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     /// The tests of each value; those of one value are alternatives.
-    fn groups(&self, values: &[SigmaValue]) -> Result<Vec<Vec<Test>>, String> {
+    fn groups(&self, values: &[SigmaValue]) -> Result<Vec<Vec<Test>>, Message> {
         if values.is_empty() {
             // An empty list of values means null (as in pySigma); keywords have no null.
             return self.value(&SigmaValue::Null).map(|tests| vec![tests]);
@@ -227,9 +225,9 @@ impl Compiler<'_> {
         values.iter().map(|v| self.value(v)).collect()
     }
 
-    fn value(&self, value: &SigmaValue) -> Result<Vec<Test>, String> {
+    fn value(&self, value: &SigmaValue) -> Result<Vec<Test>, Message> {
         if self.keyword && !matches!(self.plan.operator, None | Some(Operator::Text(_) | Operator::Re(_))) {
-            return Err("this comparison needs a field name before the modifiers".into());
+            return Err(reasons::needs_field());
         }
         match self.plan.operator {
             None => self.text(value, TextOp::Equals),
@@ -238,18 +236,18 @@ impl Compiler<'_> {
             Some(Operator::Cidr) => network(value).map(one),
             Some(Operator::Exists) => match value {
                 SigmaValue::Bool(present) => Ok(one(Test::Exists(*present))),
-                _ => Err("modifier `exists` needs true or false, without quotes".into()),
+                _ => Err(reasons::exists_needs_truth()),
             },
             Some(Operator::FieldRef(op)) => self.field_reference(value, op).map(one),
-            Some(Operator::Number(compare)) => number(value)
-                .map(|n| one(Test::Number(compare, n)))
-                .ok_or_else(|| format!("a comparison of numbers needs a number, not `{value}`")),
+            Some(Operator::Number(compare)) => {
+                number(value).map(|n| one(Test::Number(compare, n))).ok_or_else(|| reasons::number_expected(value))
+            }
             Some(Operator::Time(part)) => time_part(value, part).map(one),
         }
     }
 
     /// Equality, `contains`, `startswith`, `endswith` and plain values.
-    fn text(&self, value: &SigmaValue, op: TextOp) -> Result<Vec<Test>, String> {
+    fn text(&self, value: &SigmaValue, op: TextOp) -> Result<Vec<Test>, Message> {
         let plain = op == TextOp::Equals && self.plan.steps.is_empty() && !self.keyword;
         match value {
             SigmaValue::Integer(n) if plain && n.abs() <= EXACT => Ok(one(Test::Number(Compare::Eq, *n as f64))),
@@ -259,13 +257,13 @@ impl Compiler<'_> {
             SigmaValue::Bool(b) if plain => Ok(one(Test::Bool(*b))),
             SigmaValue::Bool(b) => self.patterns(if *b { "true" } else { "false" }, op),
             SigmaValue::Null if plain => Ok(one(Test::Null)),
-            SigmaValue::Null if self.keyword => Err("null needs a field".into()),
-            SigmaValue::Null => Err("null cannot be modified".into()),
+            SigmaValue::Null if self.keyword => Err(reasons::null_needs_field()),
+            SigmaValue::Null => Err(reasons::null_modified()),
             SigmaValue::String(s) => self.patterns(&s.original, op),
         }
     }
 
-    fn patterns(&self, original: &str, op: TextOp) -> Result<Vec<Test>, String> {
+    fn patterns(&self, original: &str, op: TextOp) -> Result<Vec<Test>, Message> {
         let expands = self.plan.steps.contains(&Step::Expand);
         let mut patterns =
             if expands { Patterns::expand(original, self.placeholders)? } else { Patterns::parse(original) };
@@ -290,13 +288,13 @@ impl Compiler<'_> {
         Ok(finished.into_iter().map(|parts| Test::Text(surround(parts, around), self.plan.case)).collect())
     }
 
-    fn field_reference(&self, value: &SigmaValue, op: TextOp) -> Result<Test, String> {
+    fn field_reference(&self, value: &SigmaValue, op: TextOp) -> Result<Test, Message> {
         match value {
             SigmaValue::String(s) => match s.as_plain() {
                 Some(name) if !name.is_empty() => Ok(Test::FieldRef(name, op, self.plan.case)),
-                _ => Err("a field reference needs the name of a field, without wildcards".into()),
+                _ => Err(reasons::field_name_expected()),
             },
-            _ => Err("a field reference needs the name of a field".into()),
+            _ => Err(reasons::field_name_expected()),
         }
     }
 }
@@ -319,25 +317,25 @@ fn surround(parts: Vec<Part>, (before, after): (bool, bool)) -> Vec<Part> {
     out
 }
 
-fn regex(value: &SigmaValue, flags: Flags) -> Result<Test, String> {
+fn regex(value: &SigmaValue, flags: Flags) -> Result<Test, Message> {
     let pattern = match value {
         SigmaValue::String(s) => s.original.clone(),
         SigmaValue::Integer(n) => n.to_string(),
-        _ => return Err("a regular expression must be text".into()),
+        _ => return Err(reasons::regex_not_text()),
     };
     pcre::translate(&pattern, flags).map(|pattern| Test::Regex(pattern.into()))
 }
 
-fn network(value: &SigmaValue) -> Result<Test, String> {
+fn network(value: &SigmaValue) -> Result<Test, Message> {
     let SigmaValue::String(s) = value else {
-        return Err(format!("`{value}` is not a network"));
+        return Err(reasons::not_a_network(value));
     };
     let text = s.original.trim();
     let net = match text.parse::<IpNet>() {
         Ok(net) => Some(net.trunc()),
         Err(_) => text.parse::<std::net::IpAddr>().ok().map(IpNet::from),
     };
-    net.map(Test::Cidr).ok_or_else(|| format!("`{text}` is not a network such as 10.0.0.0/8 or 2001:db8::/32"))
+    net.map(Test::Cidr).ok_or_else(|| reasons::not_a_network(text))
 }
 
 fn number(value: &SigmaValue) -> Option<f64> {
@@ -349,7 +347,7 @@ fn number(value: &SigmaValue) -> Option<f64> {
     }
 }
 
-fn time_part(value: &SigmaValue, part: TimePart) -> Result<Test, String> {
+fn time_part(value: &SigmaValue, part: TimePart) -> Result<Test, Message> {
     let allowed = match part {
         TimePart::Minute => 0..=59,
         TimePart::Hour => 0..=23,
@@ -365,18 +363,18 @@ fn time_part(value: &SigmaValue, part: TimePart) -> Result<Test, String> {
     };
     match n {
         Some(n) if allowed.contains(&n) => Ok(Test::TimePart(part, n)),
-        _ => Err(format!("`{value}` is not a whole number between {} and {}", allowed.start(), allowed.end())),
+        _ => Err(reasons::out_of_range(value, allowed.start(), allowed.end())),
     }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "one of several encodings, others of which can fail")]
-fn base64(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+fn base64(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Message> {
     Ok(vec![STANDARD.encode(bytes).into_bytes()])
 }
 
 /// The three texts in which base64 may hold `bytes` at offsets 0, 1 and 2, without the characters that depend on the
 /// neighbours.
-fn base64_offsets(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+fn base64_offsets(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Message> {
     const FIRST: [usize; 3] = [0, 2, 3];
     const CUT: [usize; 3] = [0, 3, 2];
     let mut variants = Vec::with_capacity(3);
@@ -387,14 +385,14 @@ fn base64_offsets(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         let end = encoded.len() - CUT[shifted.len() % 3];
         match encoded.get(first..end) {
             Some(middle) if !middle.is_empty() => variants.push(middle.to_vec()),
-            _ => return Err("the value is too short for `base64offset`".into()),
+            _ => return Err(reasons::too_short_for_offset()),
         }
     }
     Ok(variants)
 }
 
-fn wide(bytes: &[u8], order: fn(u16) -> [u8; 2], mark: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "only text can become UTF-16")?;
+fn wide(bytes: &[u8], order: fn(u16) -> [u8; 2], mark: &[u8]) -> Result<Vec<Vec<u8>>, Message> {
+    let text = std::str::from_utf8(bytes).map_err(|_| reasons::utf16_needs_text())?;
     let mut out = mark.to_vec();
     out.extend(text.encode_utf16().flat_map(order));
     Ok(vec![out])

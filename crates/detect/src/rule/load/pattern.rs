@@ -1,7 +1,10 @@
 //! Text values of rules: wildcards with escapes, placeholders, dashes, encodings.
 
+use khien_base::message::Message;
+
 use super::Placeholders;
 use super::item::TESTS_PER_VALUE;
+use crate::reasons;
 use crate::rule::Part;
 
 /// The dashes that `windash` takes for each other (modifiers appendix 2.1, "String Modifiers").
@@ -83,8 +86,8 @@ fn pieces(value: &str, placeholders: bool) -> Vec<Piece> {
     out
 }
 
-fn too_many() -> String {
-    format!("one value expands to more than {TESTS_PER_VALUE}")
+fn too_many() -> Message {
+    reasons::too_many_values(TESTS_PER_VALUE)
 }
 
 impl Patterns {
@@ -97,7 +100,7 @@ impl Patterns {
     ///
     /// # Errors
     /// A placeholder nobody gave values for; too many values.
-    pub(super) fn expand(value: &str, table: &Placeholders) -> Result<Self, String> {
+    pub(super) fn expand(value: &str, table: &Placeholders) -> Result<Self, Message> {
         let mut alternatives: Vec<Vec<Part>> = vec![Vec::new()];
         for piece in pieces(value, true) {
             match piece {
@@ -106,7 +109,7 @@ impl Patterns {
                     let values = table
                         .get(&name)
                         .filter(|v| !v.is_empty())
-                        .ok_or_else(|| format!("placeholder %{name}% has no values"))?;
+                        .ok_or_else(|| reasons::no_placeholder_values(&name))?;
                     alternatives = product(&alternatives, values)?;
                 }
             }
@@ -118,9 +121,9 @@ impl Patterns {
     ///
     /// # Errors
     /// More than [`TESTS_PER_VALUE`] combinations.
-    pub(super) fn windash(self) -> Result<Self, String> {
+    pub(super) fn windash(self) -> Result<Self, Message> {
         let Self::Text(list) = self else {
-            return Err("`windash` changes text, not encoded bytes".into());
+            return Err(reasons::windash_needs_text());
         };
         let mut out = Vec::new();
         for parts in list {
@@ -136,9 +139,9 @@ impl Patterns {
     ///
     /// # Errors
     /// Wildcards, which have no bytes; those of `change`.
-    pub(super) fn encode<F>(self, change: F) -> Result<Self, String>
+    pub(super) fn encode<F>(self, change: F) -> Result<Self, Message>
     where
-        F: Fn(&[u8]) -> Result<Vec<Vec<u8>>, String>,
+        F: Fn(&[u8]) -> Result<Vec<Vec<u8>>, Message>,
     {
         let mut out = Vec::new();
         for bytes in self.bytes()? {
@@ -147,7 +150,7 @@ impl Patterns {
         Ok(Self::Bytes(out))
     }
 
-    fn bytes(self) -> Result<Vec<Vec<u8>>, String> {
+    fn bytes(self) -> Result<Vec<Vec<u8>>, Message> {
         match self {
             Self::Bytes(list) => Ok(list),
             Self::Text(list) => list
@@ -155,7 +158,7 @@ impl Patterns {
                 .map(|parts| match parts.as_slice() {
                     [] => Ok(Vec::new()),
                     [Part::Literal(text)] => Ok(text.clone().into_bytes()),
-                    _ => Err("a value with wildcards cannot be encoded".to_owned()),
+                    _ => Err(reasons::wildcards_encoded()),
                 })
                 .collect(),
         }
@@ -165,7 +168,7 @@ impl Patterns {
     ///
     /// # Errors
     /// Encoded bytes that no text can hold.
-    pub(super) fn finish(self) -> Result<Vec<Vec<Part>>, String> {
+    pub(super) fn finish(self) -> Result<Vec<Vec<Part>>, Message> {
         match self {
             Self::Text(list) => Ok(list),
             Self::Bytes(list) => list.iter().map(|b| literal(b)).collect(),
@@ -174,19 +177,18 @@ impl Patterns {
 }
 
 /// Bytes as they stand in a log: a UTF-16 byte order mark as the character it is.
-fn literal(bytes: &[u8]) -> Result<Vec<Part>, String> {
+fn literal(bytes: &[u8]) -> Result<Vec<Part>, Message> {
     let (mark, rest) = match bytes.strip_prefix(&[0xff, 0xfe]) {
         Some(rest) => ("\u{feff}", rest),
         None => ("", bytes),
     };
-    let text =
-        std::str::from_utf8(rest).map_err(|_| "the encoded value is no text; let `base64` or `base64offset` follow")?;
+    let text = std::str::from_utf8(rest).map_err(|_| reasons::encoded_no_text())?;
     let mut parts = Vec::new();
     push(&mut parts, Part::Literal(format!("{mark}{text}")));
     Ok(parts)
 }
 
-fn product(alternatives: &[Vec<Part>], values: &[String]) -> Result<Vec<Vec<Part>>, String> {
+fn product(alternatives: &[Vec<Part>], values: &[String]) -> Result<Vec<Vec<Part>>, Message> {
     if alternatives.len().saturating_mul(values.len()) > TESTS_PER_VALUE {
         return Err(too_many());
     }
@@ -204,7 +206,7 @@ fn product(alternatives: &[Vec<Part>], values: &[String]) -> Result<Vec<Vec<Part
 }
 
 /// All ways to write the dashes of `parts`.
-fn dashed(parts: &[Part]) -> Result<Vec<Vec<Part>>, String> {
+fn dashed(parts: &[Part]) -> Result<Vec<Vec<Part>>, Message> {
     let dashes = parts
         .iter()
         .map(|p| match p {

@@ -4,6 +4,7 @@ import json
 import os
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
@@ -94,6 +95,18 @@ def process(argv, cpus, what="cpu", share=1.0, **more):
     return Job(take, share)
 
 
+def detecting(argv, cpus, share=1.0):
+    """Khiên without loading rules and indicators, as it says itself in its summary."""
+
+    def take():
+        with tempfile.NamedTemporaryFile() as summary:
+            whole = run([*argv[:-2], "--summary-json", summary.name, *argv[-2:]], cpus)
+            used = json.load(summary)["cpu_seconds"]
+        return used["detecting"], whole.cpu
+
+    return Job(take, share)
+
+
 def limit(program, reader, path, cpus, memory=False, seconds=0.6):
     """A limit program; the figure is its median pass."""
     argv = [program, reader, path, "--seconds", str(seconds)] + (["--memory"] if memory else [])
@@ -118,12 +131,10 @@ class Figure:
     value: float
     spread: float
     samples: int
-    # The least of the samples: where a small part of a long run is wanted, what other programs disturb hides it.
-    least: float
 
     def __sub__(self, other):
         spread = (self.spread**2 + other.spread**2) ** 0.5
-        return Figure(self.value - other.value, spread, min(self.samples, other.samples), self.least - other.least)
+        return Figure(self.value - other.value, spread, min(self.samples, other.samples))
 
 
 def side_by_side(jobs, seconds):
@@ -139,4 +150,4 @@ def _figure(values):
     ordered = sorted(values)
     quarter = len(ordered) // 4
     spread = (ordered[-1 - quarter] - ordered[quarter]) / 2
-    return Figure(statistics.median(ordered), spread, len(ordered), ordered[0])
+    return Figure(statistics.median(ordered), spread, len(ordered))

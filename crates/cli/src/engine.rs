@@ -261,6 +261,8 @@ pub struct Stats {
     pub correlation: Option<CorrelationStats>,
     /// Somebody stopped the run before everything was read.
     pub stopped: bool,
+    /// What the process had used when rules and indicators were ready; `None` where nobody can say.
+    pub loading_cpu: Option<std::time::Duration>,
 }
 
 /// A file that could not be read.

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 pub mod args;
 pub mod attack;
+pub mod clock;
 pub mod detect;
 pub mod engine;
 pub mod exit;

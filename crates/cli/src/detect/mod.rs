@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use khien_detect::rule::Level;
 
 use crate::args::{Detect, Output};
+use crate::clock;
 use crate::engine::{Engine, ExplainJob, Job, LoadRequest, Loaded, Meter, Stats};
 use crate::exit::Exit;
 use crate::glob::{self, Inputs};
@@ -56,6 +57,7 @@ pub fn command<E: Engine>(engine: &E, detect: &Detect, console: &mut Console<'_>
         findings: found.counts,
         input_problems: inputs.problems,
         seconds: started.elapsed().as_secs_f64(),
+        cpu: clock::cpu(),
     };
     conclude(detect, &summary, console)
 }

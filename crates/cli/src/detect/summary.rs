@@ -1,5 +1,7 @@
 //! The closing summary, for people on standard error and as JSON.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::engine::{MalformedSample, Stats};
@@ -26,6 +28,8 @@ pub struct Summary {
     pub input_problems: Vec<String>,
     /// Wall time, rules loaded and output written.
     pub seconds: f64,
+    /// CPU time of the process at its end, where that can be said.
+    pub cpu: Option<Duration>,
 }
 
 impl Summary {
@@ -134,6 +138,13 @@ impl Summary {
         lines
     }
 
+    /// CPU seconds of loading and of everything after it.
+    fn cpu_seconds(&self) -> Option<Value> {
+        let (loading, all) = (self.stats.loading_cpu?, self.cpu?);
+        let detecting = all.saturating_sub(loading);
+        Some(json!({ "loading": loading.as_secs_f64(), "detecting": detecting.as_secs_f64() }))
+    }
+
     /// For programs. Members may be added.
     pub fn to_json(&self, text: Text) -> Value {
         let by_level: serde_json::Map<String, Value> =
@@ -154,6 +165,7 @@ impl Summary {
             "correlation": stats.correlation,
             "stopped": stats.stopped,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds(),
             "events_per_second": self.rate(),
         })
     }
@@ -193,12 +205,14 @@ mod tests {
                 indicator_samples: Vec::new(),
                 correlation: Some(CorrelationStats { active: 10, evicted: 0, late: 1 }),
                 stopped: false,
+                loading_cpu: Some(Duration::from_millis(250)),
             },
             rules_used: 2_858,
             rules_unusable: 1,
             findings: Counts([0, 1, 0, 2_000, 3]),
             input_problems: Vec::new(),
             seconds: 1.5,
+            cpu: Some(Duration::from_millis(1_250)),
         }
     }
 
@@ -217,6 +231,7 @@ mod tests {
             findings: Counts::default(),
             input_problems: Vec::new(),
             seconds: 0.0,
+            cpu: None,
         };
         assert!(!quiet.is_incomplete());
         insta::assert_snapshot!("summary_quiet", quiet.render(Look::plain(80), Text(Lang::Vi)));

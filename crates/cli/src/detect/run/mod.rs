@@ -26,6 +26,7 @@ use khien_detect::rule::load::RuleSet;
 use khien_event::input;
 use khien_event::taxonomy::{LogSource, Taxonomy};
 
+use crate::clock;
 use crate::engine::{
     Engine, ExplainJob, Explanation, Job, LoadRequest, Loaded, MalformedSample, NewRender, RuleRow, Sink, Stats,
 };
@@ -63,6 +64,7 @@ impl Engine for Linked {
     fn detect(&self, rules: RuleSet, job: &Job, output: &dyn NewRender, sink: &mut dyn Sink) -> anyhow::Result<Stats> {
         let (indicators, unusable) = indicators(job)?;
         let (detector, correlator) = compile(rules, job);
+        let loading_cpu = clock::cpu();
         let shared = work::Shared {
             detector,
             correlator: correlator.map(Arc::new),
@@ -71,7 +73,7 @@ impl Engine for Linked {
             indicators: indicators.map(Arc::new),
         };
         let stats = pipeline::run(shared, job, output, sink)?;
-        Ok(Stats { indicators_unusable: unusable.count, indicator_samples: unusable.samples, ..stats })
+        Ok(Stats { indicators_unusable: unusable.count, indicator_samples: unusable.samples, loading_cpu, ..stats })
     }
 
     fn explain(&self, rules: &RuleSet, job: &ExplainJob) -> anyhow::Result<Vec<Explanation>> {

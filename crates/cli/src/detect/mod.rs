@@ -145,6 +145,10 @@ fn conclude(detect: &Detect, summary: &Summary, console: &mut Console<'_>) -> an
         console.warn(&what);
     }
     let shown = summary.render(console.err_look, console.text);
+    if console.out_is_terminal && console.err_is_terminal && summary.findings.total() > 0 {
+        // Both stand on one screen.
+        console.tell("");
+    }
     console.tell(shown.trim_end());
     if let Some(path) = &detect.summary_json {
         write_json(path, summary, console.text).with_context(|| console.text.cannot_write(&path.to_string_lossy()))?;

@@ -10,6 +10,9 @@ use super::{BLOCK_BYTES, Block, Layout, Source};
 /// Most bytes of table headers that are carried from block to block.
 const HEADER_BYTES: usize = 64 << 10;
 
+/// What is kept of the room for a line that goes on in the next block.
+const CARRIED_BYTES: usize = 64 << 10;
+
 /// Divides a stream into blocks of whole lines.
 pub(super) struct Framer {
     /// Number of the line that comes next.
@@ -28,7 +31,9 @@ impl Default for Framer {
 impl Framer {
     pub(super) fn next_block<R: Read>(&mut self, source: &mut Source<R>, block: &mut Block) -> io::Result<bool> {
         block.clear(Layout::Lines(self.line));
-        std::mem::swap(&mut block.bytes, &mut source.carry);
+        // Copied, not exchanged: a worker's buffer stays its own, and in the cache of its processor.
+        block.bytes.extend_from_slice(&source.carry);
+        source.carry.clear(CARRIED_BYTES);
         // Everything before this place is known to hold no line end.
         let mut searched = block.bytes.len();
         loop {

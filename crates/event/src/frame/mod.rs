@@ -19,10 +19,10 @@ pub use self::documents::is_document;
 use bytes::Bytes;
 
 /// Bytes that are read at once.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 512 << 10;
 
 /// How many bytes a block holds before it is given away, unless the stream ends.
-const BLOCK_BYTES: usize = 1 << 18;
+const BLOCK_BYTES: usize = 512 << 10;
 
 /// How records follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,5 +1,7 @@
 //! Why a rule matched an event or did not.
 
+use std::io;
+
 use khien_detect::explain;
 use khien_detect::rule::Rule;
 use khien_detect::rule::load::RuleSet;
@@ -9,8 +11,9 @@ use khien_event::taxonomy::Taxonomy;
 use khien_event::text::{LineFormat, TextDecoder};
 
 use super::again::Again;
-use super::read::{self, Chunk, Task};
+use super::read::{Chunk, Reading, Spare, Task};
 use crate::engine::{ExplainJob, Explanation};
+use crate::glob::Input;
 use crate::stop::Stop;
 
 /// Explains the events that `job` asks for.
@@ -23,12 +26,7 @@ pub(super) fn events(rules: &RuleSet, job: &ExplainJob) -> anyhow::Result<Vec<Ex
         if explainer.is_full() {
             break;
         }
-        let result =
-            read::input(index as u32, input, job.format, &Stop::default(), &read::Spare::default(), &mut |task| {
-                explainer.task(&input.name(), &task);
-                !explainer.is_full()
-            });
-        failure = failure.or(result.err());
+        failure = failure.or(explainer.input(index as u32, input).err());
     }
     match failure {
         Some(error) if explainer.found.is_empty() => Err(error.into()),
@@ -51,6 +49,19 @@ impl<'a> Explainer<'a> {
 
     fn is_full(&self) -> bool {
         self.found.len() >= self.job.limit
+    }
+
+    /// Explains the events of an input, until there are enough.
+    fn input(&mut self, index: u32, input: &Input) -> io::Result<()> {
+        let mut reading = Reading::open(index, input, self.job.format, &Stop::default())?;
+        let mut spare = Spare::default();
+        while !self.is_full()
+            && let Some(task) = reading.next(&mut spare)?
+        {
+            self.task(&input.name(), &task);
+            spare.keep(task.chunk);
+        }
+        Ok(())
     }
 
     fn task(&mut self, file: &str, task: &Task) {

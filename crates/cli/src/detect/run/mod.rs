@@ -1,7 +1,8 @@
 //! The engine behind the commands: where `khien-event` and `khien-detect` meet the command line.
 //!
-//! One thread reads and frames, workers decode and match, and the calling thread takes their results in the order of
-//! the input, so that findings never depend on the number of threads. A fixed number of tasks is under way at once.
+//! Workers take turns in reading; what one has read it decodes and matches itself. The calling thread takes their results
+//! in the order of the input, so that findings never depend on the number of threads. A fixed number of tasks is under
+//! way at once.
 
 mod again;
 mod explain;

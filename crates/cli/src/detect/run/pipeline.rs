@@ -1,7 +1,7 @@
 //! Reading, working and writing side by side.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -9,15 +9,15 @@ use khien_detect::correlate::{CorrelationHit, Correlator, Limits};
 use khien_detect::finding::{Finding, Head, Matched, Source};
 use khien_event::taxonomy::KindId;
 
-use super::read::{self, Spare, Task};
+use super::read::{Reading, Spare, Task};
 use super::work::{Hand, Outcome, Shared};
 use crate::engine::{CorrelationStats, FileFailure, Job, MalformedSample, NewRender, Sink, Stats};
 use crate::output::{Block, Form, Place, Render};
 
 /// Tasks under way for each worker.
-const DEPTH: usize = 3;
+const DEPTH: usize = 6;
 
-/// What the reader sends: a task, or why an input could not be read further.
+/// What reading gives: a task, or how the reading of an input ended.
 enum Message {
     Task(Task),
     Failed { file: u32, reason: String, begun: bool },
@@ -42,21 +42,19 @@ pub(super) fn run(shared: Shared, job: &Job, output: &dyn NewRender, sink: &mut 
 /// Everything on this thread.
 fn alone(shared: &Arc<Shared>, job: &Job, output: &dyn NewRender, taker: &mut Taker<'_>) -> anyhow::Result<()> {
     let mut hand = Hand::new(shared.clone(), output.render());
-    let mut result = Ok(());
-    let spare = Spare::default();
-    inputs(job, &spare, &mut |message| {
+    let (mut inputs, mut spare) = (Inputs::new(job), Spare::default());
+    while let Some(message) = inputs.next(&mut spare) {
         match message {
             Message::Task(task) => {
                 let block = std::mem::take(&mut taker.spare);
-                result = taker.outcome(hand.work(&task, block));
+                taker.outcome(hand.work(&task, block))?;
                 spare.keep(task.chunk);
             }
-            other => taker.news(&other),
+            news => taker.news(&news),
         }
-        result.is_ok()
-    });
+    }
     left_to_the_system(hand);
-    result.map_err(Into::into)
+    Ok(())
 }
 
 /// Gives up rules, and what workers learned, without freeing them piece by piece: the program is about to end.
@@ -64,52 +62,96 @@ fn left_to_the_system<T>(what: T) {
     std::mem::forget(what);
 }
 
-/// Reads all inputs one after the other, until `give` wants no more or somebody asks to stop.
-fn inputs(job: &Job, spare: &Spare, give: &mut dyn FnMut(Message) -> bool) {
-    for (index, input) in job.inputs.iter().enumerate() {
-        let index = index as u32;
-        let (mut begun, mut wanted) = (false, true);
-        let result = read::input(index, input, job.format, &job.stop, spare, &mut |task| {
-            begun = true;
-            wanted = give(Message::Task(task)) && !job.stop.is_asked();
-            wanted
-        });
-        if !wanted && !job.stop.is_asked() {
-            return;
+/// All inputs, one after the other, until somebody asks to stop.
+struct Inputs<'a> {
+    job: &'a Job,
+    /// The input that is being read, and whether something of it could be.
+    open: Option<(Reading, bool)>,
+    /// Index of the next one.
+    next: usize,
+    stopped: bool,
+}
+
+impl<'a> Inputs<'a> {
+    fn new(job: &'a Job) -> Self {
+        Self { job, open: None, next: 0, stopped: false }
+    }
+
+    /// The next task or news.
+    fn next(&mut self, spare: &mut Spare) -> Option<Message> {
+        if self.stopped {
+            return None;
         }
-        let message = match result {
-            Ok(()) => Message::Read,
-            Err(error) => Message::Failed { file: index, reason: error.to_string(), begun },
+        let file = self.next.saturating_sub(1) as u32;
+        let failed = |file, error: &std::io::Error, begun| Message::Failed { file, reason: error.to_string(), begun };
+        let Some((reading, begun)) = &mut self.open else {
+            let input = self.job.inputs.get(self.next)?;
+            let index = self.next as u32;
+            self.next += 1;
+            return match Reading::open(index, input, self.job.format, &self.job.stop) {
+                Ok(reading) => {
+                    self.open = Some((reading, false));
+                    self.next(spare)
+                }
+                Err(error) => Some(self.end(failed(index, &error, false))),
+            };
         };
-        let wanted = give(message);
-        if job.stop.is_asked() {
-            return job.stop.heed();
+        if *begun && self.job.stop.is_asked() {
+            return Some(self.end(Message::Read));
         }
-        if !wanted {
-            return;
+        match reading.next(spare) {
+            Ok(Some(task)) => {
+                *begun = true;
+                Some(Message::Task(task))
+            }
+            Ok(None) => Some(self.end(Message::Read)),
+            Err(error) => {
+                let begun = *begun;
+                Some(self.end(failed(file, &error, begun)))
+            }
         }
+    }
+
+    /// Ends an input, and all of them when somebody has asked to stop.
+    fn end(&mut self, news: Message) -> Message {
+        self.open = None;
+        if self.job.stop.is_asked() {
+            self.job.stop.heed();
+            self.stopped = true;
+        }
+        news
     }
 }
 
-/// A reader, `job.threads` workers, and this thread to take the outcomes in order.
+/// Emptied blocks of findings on their way back from the taker, so that their memory is used again.
+type Emptied = Mutex<Vec<Block>>;
+
+/// What workers share: all inputs, the number of the next message, and a permit for each message that may be under way.
+struct Queue<'a> {
+    inputs: Inputs<'a>,
+    next: u64,
+    permits: Receiver<()>,
+}
+
+/// `job.threads` workers that read their tasks one after the other, and this thread to take the outcomes in order.
 fn together(shared: &Arc<Shared>, job: &Job, output: &dyn NewRender, taker: &mut Taker<'_>) -> anyhow::Result<()> {
-    let (to_workers, tasks) = sync_channel::<(u64, Message)>(job.threads * DEPTH);
     let (to_taker, outcomes) = channel::<(u64, Done)>();
-    let (give_back, spare) = channel::<()>();
-    for _ in 0..job.threads * DEPTH * 2 {
+    let (give_back, permits) = channel::<()>();
+    for _ in 0..job.threads * DEPTH {
         give_back.send(()).map_err(|_| anyhow::anyhow!("the run ended early"))?;
     }
-    let tasks = Mutex::new(tasks);
-    let buffers = Spare::default();
+    let queue = Mutex::new(Queue { inputs: Inputs::new(job), next: 0, permits });
+    let emptied = Emptied::default();
     thread::scope(|scope| {
-        let buffers = &buffers;
-        scope.spawn(move || read_ahead(job, buffers, &to_workers, &spare));
         for _ in 0..job.threads {
-            let (tasks, to_taker, hand) = (&tasks, to_taker.clone(), Hand::new(shared.clone(), output.render()));
-            scope.spawn(move || work(hand, buffers, tasks, &to_taker));
+            let (queue, emptied, to_taker) = (&queue, &emptied, to_taker.clone());
+            let hand = Hand::new(shared.clone(), output.render());
+            scope.spawn(move || work(hand, queue, emptied, &to_taker));
         }
         drop(to_taker);
-        in_order(&outcomes, &give_back, taker)
+        // Without a taker there are no permits any more, which ends the workers.
+        let give_back = give_back;
+        in_order(&outcomes, &give_back, &emptied, taker)
     })
 }
 
@@ -119,35 +161,41 @@ enum Done {
     News(Message),
 }
 
-/// Numbers the messages; `permits` bounds how many are under way, also those that wait for an earlier one.
-fn read_ahead(job: &Job, buffers: &Spare, to_workers: &SyncSender<(u64, Message)>, permits: &Receiver<()>) {
-    let mut number = 0;
-    inputs(job, buffers, &mut |message| {
-        let sent = permits.recv().is_ok() && to_workers.send((number, message)).is_ok();
-        number += 1;
-        sent
-    });
-}
-
-fn work(mut hand: Hand, buffers: &Spare, tasks: &Mutex<Receiver<(u64, Message)>>, to_taker: &Sender<(u64, Done)>) {
-    loop {
-        let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((number, message)) = next else { return left_to_the_system(hand) };
+fn work(mut hand: Hand, queue: &Mutex<Queue<'_>>, emptied: &Emptied, to_taker: &Sender<(u64, Done)>) {
+    let mut spare = Spare::default();
+    while let Some((number, message)) = take(queue, &mut spare) {
         let done = match message {
             Message::Task(task) => {
-                let outcome = hand.work(&task, Block::default());
-                buffers.keep(task.chunk);
+                let block = emptied.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+                let outcome = hand.work(&task, block);
+                spare.keep(task.chunk);
                 Done::Outcome(outcome)
             }
             news => Done::News(news),
         };
         if to_taker.send((number, done)).is_err() {
-            return left_to_the_system(hand);
+            break;
         }
     }
+    left_to_the_system(hand);
 }
 
-fn in_order(outcomes: &Receiver<(u64, Done)>, give_back: &Sender<()>, taker: &mut Taker<'_>) -> anyhow::Result<()> {
+/// Reads the next message, when there is a permit for it; also those count that wait for an earlier one to be taken.
+fn take(queue: &Mutex<Queue<'_>>, spare: &mut Spare) -> Option<(u64, Message)> {
+    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+    queue.permits.recv().ok()?;
+    let message = queue.inputs.next(spare)?;
+    let number = queue.next;
+    queue.next += 1;
+    Some((number, message))
+}
+
+fn in_order(
+    outcomes: &Receiver<(u64, Done)>,
+    give_back: &Sender<()>,
+    emptied: &Emptied,
+    taker: &mut Taker<'_>,
+) -> anyhow::Result<()> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
     for (number, done) in outcomes {
@@ -155,7 +203,11 @@ fn in_order(outcomes: &Receiver<(u64, Done)>, give_back: &Sender<()>, taker: &mu
         while let Some(done) = waiting.remove(&next) {
             next += 1;
             match done {
-                Done::Outcome(outcome) => taker.outcome(outcome)?,
+                Done::Outcome(outcome) => {
+                    taker.outcome(outcome)?;
+                    let block = std::mem::take(&mut taker.spare);
+                    emptied.lock().unwrap_or_else(PoisonError::into_inner).push(block);
+                }
                 Done::News(news) => taker.news(&news),
             }
             // Nobody waits for permits any more once everything is read.

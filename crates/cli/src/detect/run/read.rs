@@ -1,9 +1,11 @@
 //! Inputs as tasks: blocks of records that a worker can handle by itself.
+//!
+//! Whoever wants a task reads it, because what a processor has just read it also works on fastest.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use khien_event::evtx::{Batch, Chunks};
@@ -43,95 +45,45 @@ pub(super) enum Chunk {
     Evtx(Batch),
 }
 
-/// Buffers of tasks that are done, for the next ones.
+/// Buffers of a task that is done, for the next one. Whoever works keeps its own, so that what is read next comes into
+/// memory that its processor still has at hand.
 #[derive(Default)]
 pub(super) struct Spare {
-    chunks: Mutex<Vec<Chunk>>,
+    block: Option<Block>,
+    batch: Option<Batch>,
 }
 
-/// Most buffers that are kept, and the largest block among them: one enormous record makes a buffer that nobody needs
-/// again.
-const SPARE: usize = 16;
+/// Largest block that is kept: one enormous record makes a buffer that nobody needs again.
 const SPARE_BYTES: usize = 4 << 20;
 
 impl Spare {
     /// Keeps a buffer that is not needed any more.
-    pub(super) fn keep(&self, chunk: Chunk) {
-        if matches!(&chunk, Chunk::Records(block) if block.bytes().len() > SPARE_BYTES) {
-            return;
+    pub(super) fn keep(&mut self, chunk: Chunk) {
+        match chunk {
+            Chunk::Records(block) if block.bytes().len() > SPARE_BYTES => {}
+            Chunk::Records(block) => self.block = Some(block),
+            Chunk::Evtx(batch) => self.batch = Some(batch),
         }
-        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        if chunks.len() < SPARE {
-            chunks.push(chunk);
-        }
-    }
-
-    fn block(&self) -> Block {
-        match self.take(|chunk| matches!(chunk, Chunk::Records(_))) {
-            Some(Chunk::Records(block)) => block,
-            _ => Block::default(),
-        }
-    }
-
-    fn batch(&self) -> Batch {
-        match self.take(|chunk| matches!(chunk, Chunk::Evtx(_))) {
-            Some(Chunk::Evtx(batch)) => batch,
-            _ => Batch::default(),
-        }
-    }
-
-    fn take(&self, fits: impl Fn(&Chunk) -> bool) -> Option<Chunk> {
-        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = chunks.iter().position(fits)?;
-        Some(chunks.swap_remove(at))
     }
 }
 
-/// Takes tasks; whether it wants more.
-pub(super) type Give<'a> = dyn FnMut(Task) -> bool + 'a;
-
-/// Reads one input to its end, or until somebody asks to stop, and hands out its tasks, in buffers of `spare` if there
-/// are any.
-///
-/// # Errors
-/// What opening or reading failed with; the tasks handed out before hold what could be read.
-pub(super) fn input(
+/// An input that is being read.
+pub(super) struct Reading {
     index: u32,
-    input: &Input,
-    format: Format,
-    stop: &Stop,
-    spare: &Spare,
-    give: &mut Give<'_>,
-) -> io::Result<()> {
-    let bytes = Arc::new(AtomicU64::new(0));
-    let pauses = Pauses::default();
-    let reader: Box<dyn Read + Send> = match input {
-        Input::Standard => Box::new(Live::new(io::stdin(), pauses.clone(), stop.clone())?),
-        Input::File(path) => Box::new(File::open(path)?),
-    };
-    let counted = Counted { inner: reader, bytes: bytes.clone() };
-    let mut plain = input::open(counted, EXPANDED_BYTES)?;
-    pauses.allow(true);
-    let mut head = Vec::with_capacity(SNIFF_BYTES);
-    let broken = sniff(&mut plain, &mut head, &pauses).err();
-    let recognised = recognise(&head, &input.name(), format);
-    // Chunks of an event log are read whole.
-    pauses.allow(recognised != input::Format::Evtx);
-    let rest: Box<dyn Read + Send> = match broken {
-        // What was read before the fault is still worth reading.
-        Some(error) => Box::new(Failing(Some(error))),
-        None => plain,
-    };
-    let live = *input == Input::Standard;
-    let source = Reading { index, reference_ns: reference(input), counter: bytes, told: 0, live, spare };
-    let reader = io::Cursor::new(head).chain(rest);
-    match recognised {
-        input::Format::Evtx => source.evtx(reader, give),
-        input::Format::JsonLines => source.records(reader, Framing::Lines, LineFormat::Any, give),
-        input::Format::JsonDocument => source.records(reader, Framing::Documents, LineFormat::Any, give),
-        input::Format::OctetCounted => source.records(reader, Framing::OctetCounted, LineFormat::Any, give),
-        input::Format::Lines(lines) => source.records(reader, Framing::Lines, lines, give),
-    }
+    reference_ns: i64,
+    counter: Arc<AtomicU64>,
+    told: u64,
+    live: bool,
+    content: Content,
+}
+
+type Rest = io::Chain<io::Cursor<Vec<u8>>, Box<dyn Read + Send>>;
+
+/// What is left to read.
+enum Content {
+    Records(Frames<Rest>, LineFormat),
+    Evtx(Chunks<Rest>),
+    Nothing,
 }
 
 /// Reads the first bytes, by which an input is recognised: [`SNIFF_BYTES`], or what a live one gives before it pauses.
@@ -189,52 +141,77 @@ fn reference(input: &Input) -> i64 {
     time.duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_nanos()).ok()).unwrap_or(0)
 }
 
-/// The input being read.
-struct Reading<'a> {
-    spare: &'a Spare,
-    index: u32,
-    reference_ns: i64,
-    counter: Arc<AtomicU64>,
-    told: u64,
-    live: bool,
-}
-
-impl Reading<'_> {
-    fn records(
-        mut self,
-        reader: impl Read,
-        framing: Framing,
-        lines: LineFormat,
-        give: &mut Give<'_>,
-    ) -> io::Result<()> {
-        let mut frames = Frames::new(reader, framing);
-        loop {
-            let mut block = self.spare.block();
-            let more = frames.next_block(&mut block)?;
-            let skipped = frames.take_skipped();
-            if !more && skipped.is_empty() {
-                self.spare.keep(Chunk::Records(block));
-                return Ok(());
-            }
-            let task = self.task(Chunk::Records(block), lines, skipped);
-            if !give(task) || !more {
-                return Ok(());
-            }
-        }
+impl Reading {
+    /// Opens an input and finds out what it is.
+    ///
+    /// # Errors
+    /// What opening it or reading its beginning failed with.
+    pub(super) fn open(index: u32, input: &Input, format: Format, stop: &Stop) -> io::Result<Self> {
+        let bytes = Arc::new(AtomicU64::new(0));
+        let pauses = Pauses::default();
+        let reader: Box<dyn Read + Send> = match input {
+            Input::Standard => Box::new(Live::new(io::stdin(), pauses.clone(), stop.clone())?),
+            Input::File(path) => Box::new(File::open(path)?),
+        };
+        let counted = Counted { inner: reader, bytes: bytes.clone() };
+        let mut plain = input::open(counted, EXPANDED_BYTES)?;
+        pauses.allow(true);
+        let mut head = Vec::with_capacity(SNIFF_BYTES);
+        let broken = sniff(&mut plain, &mut head, &pauses).err();
+        let recognised = recognise(&head, &input.name(), format);
+        // Chunks of an event log are read whole.
+        pauses.allow(recognised != input::Format::Evtx);
+        let rest: Box<dyn Read + Send> = match broken {
+            // What was read before the fault is still worth reading.
+            Some(error) => Box::new(Failing(Some(error))),
+            None => plain,
+        };
+        let rest = io::Cursor::new(head).chain(rest);
+        let (framing, lines) = match recognised {
+            input::Format::Evtx => (None, LineFormat::Any),
+            input::Format::JsonLines => (Some(Framing::Lines), LineFormat::Any),
+            input::Format::JsonDocument => (Some(Framing::Documents), LineFormat::Any),
+            input::Format::OctetCounted => (Some(Framing::OctetCounted), LineFormat::Any),
+            input::Format::Lines(lines) => (Some(Framing::Lines), lines),
+        };
+        let content = match framing {
+            Some(framing) => Content::Records(Frames::new(rest, framing), lines),
+            None => Content::Evtx(Chunks::new(rest)),
+        };
+        let (reference_ns, live) = (reference(input), *input == Input::Standard);
+        Ok(Self { index, reference_ns, counter: bytes, told: 0, live, content })
     }
 
-    fn evtx(mut self, reader: impl Read, give: &mut Give<'_>) -> io::Result<()> {
-        let mut chunks = Chunks::new(reader);
-        loop {
-            let mut batch = self.spare.batch();
-            if !chunks.next_batch(&mut batch)? {
-                self.spare.keep(Chunk::Evtx(batch));
-                return Ok(());
+    /// The next task, in buffers of `spare` if there are any; `None` at the end.
+    ///
+    /// # Errors
+    /// What reading failed with; the tasks before hold what could be read.
+    pub(super) fn next(&mut self, spare: &mut Spare) -> io::Result<Option<Task>> {
+        match &mut self.content {
+            Content::Records(frames, lines) => {
+                let lines = *lines;
+                let mut block = spare.block.take().unwrap_or_default();
+                let more = frames.next_block(&mut block)?;
+                let skipped = frames.take_skipped();
+                if !more {
+                    self.content = Content::Nothing;
+                }
+                if !more && skipped.is_empty() {
+                    spare.keep(Chunk::Records(block));
+                    return Ok(None);
+                }
+                Ok(Some(self.task(Chunk::Records(block), lines, skipped)))
             }
-            let task = self.task(Chunk::Evtx(batch), LineFormat::Any, Vec::new());
-            if !give(task) {
-                return Ok(());
+            Content::Evtx(chunks) => {
+                let mut batch = spare.batch.take().unwrap_or_default();
+                if !chunks.next_batch(&mut batch)? {
+                    self.content = Content::Nothing;
+                    spare.keep(Chunk::Evtx(batch));
+                    return Ok(None);
+                }
+                Ok(Some(self.task(Chunk::Evtx(batch), LineFormat::Any, Vec::new())))
             }
+            Content::Nothing => Ok(None),
         }
     }
 

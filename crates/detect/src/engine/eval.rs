@@ -291,7 +291,8 @@ fn time_part(text: &[u8], part: TimePart) -> Option<i64> {
     crate::rule::time::part_of(std::str::from_utf8(text).ok()?, part)
 }
 
-/// Whether all of `text` matches `tokens`. Linear in practice: after a `*` only the last one is tried again.
+/// Whether all of `text` matches `tokens`. Linear in practice: after a `*` only the last one is tried again, and only where
+/// the literal behind it stands.
 fn glob_holds(tokens: &[Token], text: &[u8]) -> bool {
     let (mut token, mut at) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
@@ -299,9 +300,11 @@ fn glob_holds(tokens: &[Token], text: &[u8]) -> bool {
         let step = match tokens.get(token) {
             None if at == text.len() => return true,
             None => None,
+            Some(Token::Any) if token + 1 == tokens.len() => return true,
             Some(Token::Any) => {
                 token += 1;
-                retry = Some((token, at));
+                let Some(start) = next_start(&tokens[token], text, at) else { return false };
+                (retry, at) = (Some((token, start)), start);
                 continue;
             }
             Some(Token::One) => char_len(text, at),
@@ -315,11 +318,19 @@ fn glob_holds(tokens: &[Token], text: &[u8]) -> bool {
         let Some((from, start)) = retry else {
             return false;
         };
-        let Some(len) = char_len(text, start) else {
+        let next = char_len(text, start).and_then(|len| next_start(&tokens[from], text, start + len));
+        let Some(start) = next else {
             return false;
         };
-        retry = Some((from, start + len));
-        (token, at) = (from, start + len);
+        (retry, token, at) = (Some((from, start)), from, start);
+    }
+}
+
+/// Where, from `start` on, the rest of a pattern may begin that begins with `token`.
+fn next_start(token: &Token, text: &[u8], start: usize) -> Option<usize> {
+    match token {
+        Token::Literal(literal) => memmem::find(&text[start..], literal).map(|at| start + at),
+        Token::One | Token::Any => Some(start),
     }
 }
 

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 # No single run of anything here takes longer than this on a machine worth measuring, seconds.
@@ -91,6 +92,17 @@ def process(argv, cpus, what="cpu", share=1.0, **more):
     def take():
         result = run(argv, cpus, **more)
         return getattr(result, what), result.cpu
+
+    return Job(take, share)
+
+
+def at_once(argv, cpus, share=1.0):
+    """The same program on each of the processors at once; the figure is the wall time of the slowest."""
+
+    def take():
+        with ThreadPoolExecutor(len(cpus)) as pool:
+            runs = list(pool.map(lambda cpu: run(argv, {cpu}), sorted(cpus)))
+        return max(one.wall for one in runs), sum(one.cpu for one in runs)
 
     return Job(take, share)
 

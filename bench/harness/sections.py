@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from . import findings as compare
-from .measure import Failed, detecting, limit, process, run, side_by_side
+from .measure import Failed, at_once, detecting, limit, process, run, side_by_side
 from .prepare import ROOT
 
 MICRO = 1e6
@@ -273,7 +273,8 @@ def growth(setting, results):
 
 
 def threads(setting, results):
-    """Wall time with one and two workers; the loading of the rules, which nobody can divide, is taken off."""
+    """Wall time with one and two workers; the loading of the rules, which nobody can divide, is taken off. Beside it what
+    two programs at once gain, which is the most that this machine gives."""
     allowed = {setting.cpu, min(_processors() - {setting.cpu}, default=setting.cpu)}
     if len(allowed) < 2:
         raise Failed("there is only one processor")
@@ -283,8 +284,10 @@ def threads(setting, results):
         for count in (1, 2):
             for what, path in {"run": setting.path(name), "load": empty(setting)}.items():
                 jobs[what, count] = process(khien(setting, pack, path, threads=count), allowed, what="wall")
+        jobs["two programs"] = at_once(khien(setting, pack, setting.path(name)), allowed)
         figures = side_by_side(jobs, setting.seconds)
         net = {count: figures["run", count] - figures["load", count] for count in (1, 2)}
+        machine = 2 * net[1].value / (figures["two programs"] - figures["load", 1]).value
         gain = net[1].value / net[2].value
         results.table("threads").add(
             {
@@ -293,6 +296,7 @@ def threads(setting, results):
                 "one thread, s": f"{net[1].value:.3f} ± {net[1].spread:.3f}",
                 "two threads, s": f"{net[2].value:.3f} ± {net[2].spread:.3f}",
                 "gain": f"{gain:.2f}",
+                "of two programs": f"{machine:.2f}",
             }
         )
         if name == "otrf-repeated":

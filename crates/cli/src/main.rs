@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// Rules are thousands of small trees and a run touches each of its pages for the first time: this allocator took 6 %
-/// of a short run away (docs/benchmarks.md).
+/// of a short run away when it was chosen.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

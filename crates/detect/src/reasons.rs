@@ -13,7 +13,6 @@ phrases! {
 
     // Files and documents.
     document_too_long(bytes) { vi: "tài liệu dài hơn {bytes} byte", en: "the document is longer than {bytes} bytes" }
-    file_too_large(bytes) { vi: "tệp lớn hơn {bytes} byte", en: "the file is larger than {bytes} bytes" }
     more_problems(count) { vi: "còn {count} vấn đề khác", en: "{count} more problems" }
     unknown_action(action) { vi: "không có lệnh gộp `{action}` (chỉ có global, reset và repeat)", en: "unknown collection action `{action}` (global, reset and repeat exist)" }
     nothing_to_repeat() { vi: "`action: repeat` không có tài liệu nào đứng trước để lặp lại", en: "`action: repeat` has no document before it to repeat" }

@@ -2,7 +2,8 @@
 //!
 //! Each byte is split into two halves of four bits; a table of 16 entries per half says which of eight groups of pieces
 //! allow it at that place ("Teddy", as in Hyperscan and `aho-corasick`). One instruction looks up 32 or 64 bytes at
-//! once. Both cases of a letter are allowed, so the text needs no folding.
+//! once. Processors that look up six bits at once (AVX-512 VBMI) need one table for each place and half the work. Both
+//! cases of a letter are allowed, so the text needs no folding.
 
 use super::literals::commonness;
 use super::witness::{GRAM, gram};
@@ -13,11 +14,15 @@ pub(super) const PIECES: usize = 160;
 const GROUPS: usize = 8;
 
 /// Tables per place in a piece: low half, high half.
-type Tables = [[[u8; 16]; 2]; GRAM];
+type Halves = [[[u8; 16]; 2]; GRAM];
+
+/// Tables per place in a piece: the lower six bits of a byte.
+type Sixes = [[u8; 64]; GRAM];
 
 /// See the module text.
 pub(super) struct Nibbles {
-    tables: Tables,
+    halves: Halves,
+    sixes: Sixes,
 }
 
 impl Nibbles {
@@ -26,24 +31,28 @@ impl Nibbles {
         let mut sorted: Vec<u32> = grams.iter().map(|g| g.swap_bytes()).collect();
         sorted.sort_unstable();
         let share = sorted.len().div_ceil(GROUPS).max(1);
-        let mut tables = Tables::default();
+        let (mut halves, mut sixes) = (Halves::default(), [[0; 64]; GRAM]);
         for (i, gram) in sorted.iter().enumerate() {
             let group = 1_u8 << (i / share);
             for (place, &byte) in gram.to_be_bytes().iter().enumerate() {
                 // A soft byte stands for itself and for the byte without bit 5.
                 for byte in [byte, byte & !0x20] {
-                    tables[place][0][usize::from(byte & 15)] |= group;
-                    tables[place][1][usize::from(byte >> 4)] |= group;
+                    halves[place][0][usize::from(byte & 15)] |= group;
+                    halves[place][1][usize::from(byte >> 4)] |= group;
+                    sixes[place][usize::from(byte & 63)] |= group;
                 }
             }
         }
-        Self { tables }
+        Self { halves, sixes }
     }
 
     /// Calls `hit` with every position of `text` at which a piece may stand whole.
     #[inline]
     pub(super) fn scan(&self, text: &[u8], hit: &mut impl FnMut(usize)) {
-        let done = scan_blocks(&self.tables, text, hit);
+        #[cfg(target_arch = "x86_64")]
+        let done = scan_blocks(&Path::BEST_FIRST, self, text, hit);
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = 0;
         for (at, window) in text.windows(GRAM).enumerate().skip(done) {
             if self.may_stand(window) {
                 hit(at);
@@ -52,10 +61,8 @@ impl Nibbles {
     }
 
     fn may_stand(&self, window: &[u8]) -> bool {
-        let groups = window.iter().zip(&self.tables).fold(u8::MAX, |groups, (&byte, [low, high])| {
-            groups & low[usize::from(byte & 15)] & high[usize::from(byte >> 4)]
-        });
-        groups != 0
+        let table = window.iter().zip(&self.sixes);
+        table.fold(u8::MAX, |groups, (&byte, six)| groups & six[usize::from(byte & 63)]) != 0
     }
 }
 
@@ -144,17 +151,40 @@ mod x86 {
     use std::arch::x86_64::{
         __m128i, __m256i, __m512i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
         _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
-        _mm256_srli_epi16, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_set1_epi8,
-        _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_test_epi8_mask,
+        _mm256_srli_epi16, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_loadu_si512, _mm512_permutexvar_epi8,
+        _mm512_set1_epi8, _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_test_epi8_mask,
     };
 
-    use super::{GRAM, Tables};
+    use super::{GRAM, Halves, Sixes};
 
     /// Bytes that a step reads beyond its own.
     const OVERLAP: usize = GRAM - 1;
 
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    pub(super) fn vbmi(tables: &Sixes, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
+        // SAFETY: each table is 64 readable bytes; the load needs no alignment.
+        let tables = tables.each_ref().map(|table| unsafe { _mm512_loadu_si512(table.as_ptr().cast::<__m512i>()) });
+        let mut at = 0;
+        while at + 64 + OVERLAP <= text.len() {
+            let [a, b, c, d] = std::array::from_fn(|place| {
+                // SAFETY: `at + place + 64 <= text.len()` because `place <= OVERLAP`; the load needs no alignment.
+                let bytes = unsafe { _mm512_loadu_si512(text.as_ptr().add(at + place).cast::<__m512i>()) };
+                // The upper two bits of each byte are not looked at.
+                _mm512_permutexvar_epi8(bytes, tables[place])
+            });
+            let groups = _mm512_and_si512(_mm512_and_si512(a, b), c);
+            let mut found = _mm512_test_epi8_mask(groups, d);
+            while found != 0 {
+                hit(at + found.trailing_zeros() as usize);
+                found &= found - 1;
+            }
+            at += 64;
+        }
+        at
+    }
+
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn avx512(tables: &Tables, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
+    pub(super) fn avx512(tables: &Halves, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
         let tables = tables.map(|halves| {
             halves.map(|half| {
                 // SAFETY: `half` is 16 readable bytes; the load needs no alignment.
@@ -183,7 +213,7 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn avx2(tables: &Tables, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
+    pub(super) fn avx2(tables: &Halves, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
         let tables = tables.map(|halves| {
             halves.map(|half| {
                 // SAFETY: `half` is 16 readable bytes; the load needs no alignment.
@@ -213,24 +243,45 @@ mod x86 {
     }
 }
 
-/// Scans as much as whole vectors cover; returns the first position not looked at.
+/// A way to look at many positions at once.
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "calls into functions that need the instructions just asked for")]
-fn scan_blocks(tables: &Tables, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
-    if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor has AVX-512 F and BW.
-        unsafe { x86::avx512(tables, text, hit) }
-    } else if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        unsafe { x86::avx2(tables, text, hit) }
-    } else {
-        0
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    Vbmi,
+    Avx512,
+    Avx2,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Path {
+    const BEST_FIRST: [Self; 3] = [Self::Vbmi, Self::Avx512, Self::Avx2];
+
+    /// Whether this processor can take it.
+    #[inline]
+    fn is_open(self) -> bool {
+        let wide = || is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512f");
+        match self {
+            Self::Vbmi => wide() && is_x86_feature_detected!("avx512vbmi"),
+            Self::Avx512 => wide(),
+            Self::Avx2 => is_x86_feature_detected!("avx2"),
+        }
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-fn scan_blocks(_: &Tables, _: &[u8], _: &mut impl FnMut(usize)) -> usize {
-    0
+/// Scans as much as whole vectors cover, on the first of `paths` that is open; returns the first position not looked at.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "calls into functions that need the instructions just asked for")]
+#[inline]
+fn scan_blocks(paths: &[Path], nibbles: &Nibbles, text: &[u8], hit: &mut impl FnMut(usize)) -> usize {
+    match paths.iter().find(|path| path.is_open()) {
+        // SAFETY: the path is open, so the processor has AVX-512 F, BW and VBMI.
+        Some(Path::Vbmi) => unsafe { x86::vbmi(&nibbles.sixes, text, hit) },
+        // SAFETY: likewise AVX-512 F and BW.
+        Some(Path::Avx512) => unsafe { x86::avx512(&nibbles.halves, text, hit) },
+        // SAFETY: likewise AVX2.
+        Some(Path::Avx2) => unsafe { x86::avx2(&nibbles.halves, text, hit) },
+        None => 0,
+    }
 }
 
 #[cfg(test)]
@@ -262,24 +313,26 @@ mod tests {
         }
 
         #[test]
-        fn vectors_agree_with_the_plain_loop(text in "[a-eA-E\\\\. ]{0,300}", pieces in prop::collection::vec("[a-e\\\\. ]{4}", 1..40)) {
+        fn no_path_misses_a_piece(text in "[a-eA-E\\\\. ]{0,300}", pieces in prop::collection::vec("[a-e\\\\. ]{4}", 1..40)) {
             let grams: Vec<u32> = pieces.iter().map(|p| gram(p.as_bytes().first_chunk().unwrap())).collect();
             let nibbles = Nibbles::new(&grams);
-            let plain: Vec<usize> = (0..text.len().saturating_sub(3)).filter(|&at| nibbles.may_stand(&text.as_bytes()[at..at + 4])).collect();
-            prop_assert_eq!(hits(&nibbles, text.as_bytes()), plain.clone());
-            for at in 0..text.len().saturating_sub(3) {
-                if grams.contains(&gram(text.as_bytes()[at..].first_chunk().unwrap())) {
-                    prop_assert!(plain.contains(&at));
-                }
-            }
+            let text = text.as_bytes();
+            let windows = || text.windows(GRAM).enumerate();
+            let stands: Vec<usize> =
+                windows().filter(|(_, w)| grams.contains(&gram(w.first_chunk().unwrap()))).map(|(at, _)| at).collect();
+            let by_sixes: Vec<usize> = windows().filter(|(_, w)| nibbles.may_stand(w)).map(|(at, _)| at).collect();
+            let missed = |found: &[usize], done: usize| stands.iter().any(|at| *at < done && !found.contains(at));
+            prop_assert!(!missed(&by_sixes, text.len()));
+            prop_assert!(!missed(&hits(&nibbles, text), text.len()));
             #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx2") {
-                let mut list = Vec::new();
-                #[expect(unsafe_code, reason = "the instructions were just asked for")]
-                // SAFETY: the processor has AVX2.
-                let done = unsafe { x86::avx2(&nibbles.tables, text.as_bytes(), &mut |at| list.push(at)) };
-                let before: Vec<usize> = plain.into_iter().filter(|at| *at < done).collect();
-                prop_assert_eq!(list, before);
+            for path in Path::BEST_FIRST.into_iter().filter(|path| path.is_open()) {
+                let mut found = Vec::new();
+                let done = scan_blocks(&[path], &nibbles, text, &mut |at| found.push(at));
+                prop_assert!(!missed(&found, done), "{:?}", path);
+                if path == Path::Vbmi {
+                    let before: Vec<usize> = by_sixes.iter().copied().filter(|at| *at < done).collect();
+                    prop_assert_eq!(found, before);
+                }
             }
         }
     }

@@ -85,33 +85,14 @@ impl Lessons {
         event <= 256 || (event <= 4_096 && event.is_multiple_of(16)) || (event <= LEARNED && event.is_multiple_of(256))
     }
 
-    /// Learns from a value of `field`.
+    /// Learns from a value of `field`, or from a record for [`FieldId::OTHER`].
     pub(super) fn learn(&mut self, field: FieldId, value: &[u8]) {
         self.fields.entry(field).or_default().add(value);
     }
 
-    /// What was seen of `field`, or of all fields for [`FieldId::OTHER`]; `None` for too little.
-    fn of(&self, field: FieldId) -> Option<Seen<'_>> {
-        let grams: Vec<&GramCounts> = match field {
-            FieldId::OTHER => self.fields.values().collect(),
-            _ => self.fields.get(&field).into_iter().collect(),
-        };
-        let texts = grams.iter().map(|g| g.texts).max().filter(|&texts| texts >= ENOUGH)?;
-        Some(Seen { grams, texts })
-    }
-}
-
-/// What was seen of one field or of all.
-struct Seen<'a> {
-    grams: Vec<&'a GramCounts>,
-    /// Number of values.
-    texts: u32,
-}
-
-impl Seen<'_> {
-    /// How often four bytes stood in the values.
-    fn count(&self, gram: u32) -> u32 {
-        self.grams.iter().map(|g| g.count(gram)).fold(0, u32::saturating_add)
+    /// What was seen of `field`, or of records for [`FieldId::OTHER`]; `None` for too little.
+    fn of(&self, field: FieldId) -> Option<&GramCounts> {
+        self.fields.get(&field).filter(|seen| seen.texts >= ENOUGH)
     }
 }
 

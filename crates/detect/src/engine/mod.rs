@@ -342,12 +342,13 @@ impl Worker {
         };
         let source = Source { raw, fields: &self.fields };
         route.candidates(source, &mut self.search);
+        let mut wasted = 0;
         if !self.search.candidates.is_empty() {
             self.search.values.take(&self.fields);
             self.texts.forget();
-            let wasted = self.evaluate(index, raw, position, found);
-            self.routes[index].learn_from(wasted, &self.detector, &mut self.search);
+            wasted = self.evaluate(index, raw, position, found);
         }
+        self.routes[index].learn_from(wasted, &self.detector, &mut self.search);
     }
 
     /// Evaluates the candidates and reports those that hold; returns how many others better signs might have spared.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use khien_event::fields::{Encoding, Field, Kind, ShapeId};
 use khien_event::json::unescape_into;
+use khien_event::names::FieldId;
 use khien_event::taxonomy::KindId;
 use memchr::memmem;
 
@@ -222,6 +223,9 @@ impl Route {
         }
         if self.everywhere.reads_values() {
             self.look_everywhere(source, search);
+            if learning {
+                self.lessons.learn(FieldId::OTHER, source.raw);
+            }
         }
         search.candidates.clear();
         search.candidates.extend_from_slice(&self.always);
@@ -261,19 +265,19 @@ impl Route {
     }
 
     /// Looks for signs that may stand anywhere in the record.
-    fn look_everywhere(&self, source: Source<'_>, search: &mut Search) {
+    fn look_everywhere(&mut self, source: Source<'_>, search: &mut Search) {
         let found = &mut search.found;
         let mut add = |bodies: &[u32]| found.extend_from_slice(bodies);
-        if source.fields.odd_escapes {
+        let places = if source.fields.odd_escapes {
             respell(source.raw, &mut search.spelling);
-            self.everywhere.probe(&search.spelling, &mut add);
+            self.everywhere.probe(&search.spelling, &mut add)
         } else if source.fields.encoding == Encoding::Json {
-            self.everywhere.probe(source.raw, &mut add);
+            self.everywhere.probe(source.raw, &mut add)
         } else {
-            for field in source.fields.list() {
-                self.everywhere.probe(source.fields.bytes(source.raw, field), &mut add);
-            }
-        }
+            let values = source.fields.list().iter().map(|field| source.fields.bytes(source.raw, field));
+            values.map(|value| self.everywhere.probe(value, &mut add)).sum()
+        };
+        self.places += u64::from(places);
     }
 
     /// Notes that a candidate did not hold; whether better signs might have spared it.

@@ -36,10 +36,6 @@ impl<K: Hash + Eq + Copy, V> Table<K, V> {
         self.list.push(value);
     }
 
-    pub(super) fn into_values(self) -> impl Iterator<Item = V> {
-        self.list.into_iter()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

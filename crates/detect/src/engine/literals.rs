@@ -73,11 +73,6 @@ impl Ends {
         Self { long: table, short }
     }
 
-    /// All of them.
-    pub(super) fn into_literals(self) -> impl Iterator<Item = Box<[u8]>> {
-        self.long.into_values().chain(self.short)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.long.is_empty() && self.short.is_empty()
     }

@@ -47,12 +47,6 @@ pub(super) struct ItemNode {
 }
 
 impl ItemNode {
-    fn new(target: Target, field: RuleField, link: Link, mut checks: Vec<Check>) -> Self {
-        let group = (link == Link::Any && checks.len() > GROUP).then(|| take_group(&mut checks)).flatten();
-        checks.sort_by_key(check_cost);
-        Self { target, field, link, tests: checks.into(), group: group.map(Box::new) }
-    }
-
     /// Whether it looks at the same values as another and calls them the same.
     fn looks_where(&self, other: &Self) -> bool {
         self.field == other.field
@@ -63,25 +57,20 @@ impl ItemNode {
             }
     }
 
-    /// One item instead of several that look at the same values, any of whose tests will do.
-    fn any_of(mut items: Vec<Self>) -> Option<Self> {
-        let mut last = items.pop()?;
-        if items.is_empty() {
-            return Some(last);
-        }
-        let mut checks = last.take_checks();
-        for item in &mut items {
-            checks.append(&mut item.take_checks());
-        }
-        Some(Self::new(last.target, last.field, Link::Any, checks))
-    }
-
-    fn take_checks(&mut self) -> Vec<Check> {
+    /// Makes it ready to be asked: groups its tests and puts the cheap ones first.
+    fn seal(&mut self) {
         let mut checks = std::mem::take(&mut self.tests).into_vec();
-        if let Some(group) = self.group.take() {
-            group.give_back(&mut checks);
+        if self.link == Link::Any && checks.len() > GROUP {
+            self.group = take_group(&mut checks).map(Box::new);
         }
-        checks
+        checks.sort_by_key(check_cost);
+        let sealed = |check| match check {
+            Check::Text { shape: Shape::Contains, literal, case } => {
+                Check::Contains { needle: Box::new(Needle::new(literal)), case }
+            }
+            check => check,
+        };
+        self.tests = checks.into_iter().map(sealed).collect();
     }
 }
 
@@ -103,15 +92,6 @@ pub(super) struct Group {
 const WORTH_BUILDING: u32 = 4;
 
 impl Group {
-    /// Turns the literals into the checks that they came from.
-    fn give_back(self, checks: &mut Vec<Check>) {
-        let case = Case::Fold;
-        checks.extend(self.equal.into_iter().map(|literal| Check::Text { shape: Shape::Equals, literal, case }));
-        checks.extend(self.ends.into_literals().map(|literal| Check::Text { shape: Shape::EndsWith, literal, case }));
-        let needles = self.contained.into_iter().map(|literal| Box::new(Needle::new(literal)));
-        checks.extend(needles.map(|needle| Check::Contains { needle, case }));
-    }
-
     /// Whether a folded text is or contains one of the literals.
     pub(super) fn holds(&self, folded: &[u8]) -> bool {
         self.equal.contains(folded)
@@ -229,13 +209,20 @@ pub(super) struct Context<'a> {
 
 /// Lowers a condition; `items` goes through its items.
 pub(super) fn lower(expr: &Expr, items: &mut Items<'_>, context: Context<'_>) -> Node {
-    let mut all = |list: &[Expr]| list.iter().map(|e| lower(e, items, context)).collect();
+    let mut node = loose(expr, items, context);
+    seal(&mut node);
+    node
+}
+
+/// Lowers a condition, but leaves grouping and sorting to [`seal`], when alternatives have been joined.
+fn loose(expr: &Expr, items: &mut Items<'_>, context: Context<'_>) -> Node {
+    let mut all = |list: &[Expr]| list.iter().map(|e| loose(e, items, context)).collect();
     match expr {
         Expr::And(list) => conjunction(all(list)),
         Expr::Or(list) => disjunction(all(list)),
         Expr::AtLeast(count, list) => at_least(*count, all(list)),
-        Expr::Named(_, inner) => lower(inner, items, context),
-        Expr::Not(inner) => match lower(inner, items, context) {
+        Expr::Named(_, inner) => loose(inner, items, context),
+        Expr::Not(inner) => match loose(inner, items, context) {
             Node::Const(value) => Node::Const(!value),
             node => Node::Not(Box::new(node)),
         },
@@ -243,60 +230,72 @@ pub(super) fn lower(expr: &Expr, items: &mut Items<'_>, context: Context<'_>) ->
             let place = items.next();
             match place.known {
                 Some(value) => Node::Const(value),
-                None => Node::Item(Box::new(lower_item(item, place.field, place.fields, context))),
+                None => Node::Item(Box::new(loose_item(item, place.field, place.fields, context))),
             }
         }
     }
 }
 
-fn conjunction(list: Vec<Node>) -> Node {
-    if list.iter().any(|n| matches!(n, Node::Const(false))) {
-        return Node::Const(false);
-    }
-    let mut list: Vec<Node> = list.into_iter().filter(|n| !matches!(n, Node::Const(true))).collect();
-    match list.len() {
-        0 => Node::Const(true),
-        1 => list.remove(0),
-        _ => {
-            // Cheap questions first; the order has no influence on the answer.
+/// Groups tests and puts cheap questions first; neither has any influence on the answer.
+fn seal(node: &mut Node) {
+    match node {
+        Node::Const(_) => {}
+        Node::And(list) | Node::Or(list) => {
+            list.iter_mut().for_each(seal);
             list.sort_by_key(cost);
-            Node::And(list.into())
         }
+        Node::AtLeast(_, list) => list.iter_mut().for_each(seal),
+        Node::Not(inner) => seal(inner),
+        Node::Item(item) => item.seal(),
     }
 }
 
-fn disjunction(list: Vec<Node>) -> Node {
+fn conjunction(mut list: Vec<Node>) -> Node {
+    if list.iter().any(|n| matches!(n, Node::Const(false))) {
+        return Node::Const(false);
+    }
+    list.retain(|n| !matches!(n, Node::Const(true)));
+    match list.len() {
+        0 => Node::Const(true),
+        1 => list.remove(0),
+        _ => Node::And(list.into()),
+    }
+}
+
+fn disjunction(mut list: Vec<Node>) -> Node {
     if list.iter().any(|n| matches!(n, Node::Const(true))) {
         return Node::Const(true);
     }
-    let list = list.into_iter().filter(|n| !matches!(n, Node::Const(false))).collect();
+    list.retain(|n| !matches!(n, Node::Const(false)));
     let mut list = joined(list);
     match list.len() {
         0 => Node::Const(false),
         1 => list.remove(0),
-        _ => {
-            list.sort_by_key(cost);
-            Node::Or(list.into())
-        }
+        _ => Node::Or(list.into()),
     }
 }
 
 /// Joins alternatives on the same field, so that one search decides them together.
 fn joined(list: Vec<Node>) -> Vec<Node> {
-    let (mut items, mut others) = (Vec::<Vec<ItemNode>>::new(), Vec::new());
+    let mut joined: Vec<Node> = Vec::with_capacity(list.len());
     for node in list {
-        match node {
-            Node::Item(item) if item.link == Link::Any => {
-                match items.iter_mut().find(|same| same[0].looks_where(&item)) {
-                    Some(same) => same.push(*item),
-                    None => items.push(vec![*item]),
-                }
+        let Node::Item(item) = node else {
+            joined.push(node);
+            continue;
+        };
+        let same = joined.iter_mut().find_map(|other| match other {
+            Node::Item(other) if other.link == Link::Any && other.looks_where(&item) => Some(other),
+            _ => None,
+        });
+        match same {
+            Some(same) if item.link == Link::Any => {
+                let tests = std::mem::take(&mut same.tests).into_iter().chain(item.tests);
+                same.tests = tests.collect();
             }
-            node => others.push(node),
+            _ => joined.push(Node::Item(item)),
         }
     }
-    others.extend(items.into_iter().filter_map(ItemNode::any_of).map(|item| Node::Item(Box::new(item))));
-    others
+    joined
 }
 
 fn at_least(count: u32, list: Vec<Node>) -> Node {
@@ -329,7 +328,7 @@ fn cost(node: &Node) -> u32 {
 fn check_cost(check: &Check) -> u32 {
     match check {
         Check::AnyText | Check::Null | Check::Exists(_) | Check::Bool(_) => 1,
-        Check::Contains { .. } => 4,
+        Check::Contains { .. } | Check::Text { shape: Shape::Contains, .. } => 4,
         Check::Text { .. } | Check::Number(..) => 2,
         Check::Cidr(_) | Check::FieldRef { .. } => 8,
         Check::Glob { .. } | Check::TimePart(..) => 10,
@@ -339,8 +338,16 @@ fn check_cost(check: &Check) -> u32 {
 
 /// Lowers an item on what the rule calls `field` and events of the kind hold as `fields`.
 pub(super) fn lower_item(item: &Item, field: RuleField, fields: &[FieldId], context: Context<'_>) -> ItemNode {
+    let mut node = loose_item(item, field, fields, context);
+    node.seal();
+    node
+}
+
+/// The same without [`ItemNode::seal`].
+fn loose_item(item: &Item, field: RuleField, fields: &[FieldId], context: Context<'_>) -> ItemNode {
     let target = if item.field.is_some() { Target::Fields(fields.into()) } else { Target::Everywhere };
-    ItemNode::new(target, field, item.link, item.tests.iter().map(|t| lower_test(t, context)).collect())
+    let tests = item.tests.iter().map(|t| lower_test(t, context)).collect();
+    ItemNode { target, field, link: item.link, tests, group: None }
 }
 
 /// Moves the literals that one search can decide out of `checks`.
@@ -353,8 +360,8 @@ fn take_group(checks: &mut Vec<Check>) -> Option<Group> {
             Check::Text { shape: Shape::Equals, literal, case: Case::Fold } => {
                 group.equal.insert(literal);
             }
-            Check::Contains { needle, case: Case::Fold } if !needle.literal.is_empty() => {
-                group.contained.push(needle.literal);
+            Check::Text { shape: Shape::Contains, literal, case: Case::Fold } if !literal.is_empty() => {
+                group.contained.push(literal);
             }
             Check::Text { shape: Shape::EndsWith, literal, case: Case::Fold } => {
                 ends.push(literal);
@@ -388,10 +395,7 @@ fn lower_text(parts: &[Part], case: Case) -> Check {
         Case::Fold => fold(text).into_bytes().into_boxed_slice(),
         Case::Exact => text.as_bytes().into(),
     };
-    let simple = |shape, text: &str| match shape {
-        Shape::Contains => Check::Contains { needle: Box::new(Needle::new(literal(text))), case },
-        _ => Check::Text { shape, literal: literal(text), case },
-    };
+    let simple = |shape, text: &str| Check::Text { shape, literal: literal(text), case };
     match parts {
         [] => simple(Shape::Equals, ""),
         [Part::Any] => Check::AnyText,

@@ -209,9 +209,10 @@ impl Route {
         for field in source.fields.list() {
             if let Some(name) = field.name.index() {
                 let filter = self.filter_of[name];
-                if filter != NO_FILTER {
-                    self.look(filter as usize, field, source, search);
+                if filter == NO_FILTER {
+                    continue;
                 }
+                self.look(filter as usize, field, source, search);
                 if learning && let Some(value) = searchable(field, source, &mut search.spelling) {
                     self.lessons.learn(field.name, value);
                 }

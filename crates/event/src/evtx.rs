@@ -20,49 +20,67 @@ const HEADER: usize = 4 << 10;
 const CHUNK: usize = 64 << 10;
 /// Most chunks of a batch.
 const BATCH: usize = 64;
-/// Bytes of one read.
-const STEP: usize = 256 << 10;
-
-/// Some chunks of a log, in the order of the file. Used again, it needs no new memory.
+/// Some chunks of a log, in the order of the file; those that were never written to are left out. Used again, it needs no
+/// new memory.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// A header and the chunks, as a log of their own, and room for more.
     buffer: Vec<u8>,
-    /// Bytes of the chunks.
-    size: usize,
-    first: u64,
-    cut: Option<usize>,
+    /// 0-based numbers of the chunks in the file.
+    numbers: Vec<u64>,
+    cut: Option<Damage>,
 }
 
 impl Batch {
     /// Size of the chunks in bytes.
     pub fn size_bytes(&self) -> usize {
-        self.size
+        self.numbers.len() * CHUNK
     }
 
     /// The header and the chunks.
     fn log(&self) -> &[u8] {
-        self.buffer.get(..HEADER + self.size).unwrap_or_default()
+        self.buffer.get(..HEADER + self.size_bytes()).unwrap_or_default()
     }
 
-    /// Reads chunks until there are `wanted` bytes or no more.
-    fn fill(&mut self, reader: &mut impl Read, wanted: usize) -> io::Result<()> {
-        self.size = 0;
+    fn chunk(&self, index: usize) -> &[u8] {
+        &self.buffer[HEADER + index * CHUNK..][..CHUNK]
+    }
+
+    /// Empties it and makes room for a whole batch.
+    fn clear(&mut self) {
+        self.numbers.clear();
+        self.cut = None;
         // At once: what a growing vector leaves behind is memory that was touched for nothing.
-        self.buffer.reserve_exact((HEADER + wanted).saturating_sub(self.buffer.len()));
-        while self.size < wanted {
-            let (start, step) = (HEADER + self.size, STEP.min(wanted - self.size));
-            if self.buffer.len() < start + step {
-                self.buffer.resize(start + step, 0);
-            }
-            match reader.read(&mut self.buffer[start..start + step]) {
-                Ok(0) => return Ok(()),
-                Ok(count) => self.size += count,
+        self.buffer.reserve_exact((HEADER + BATCH * CHUNK).saturating_sub(self.buffer.len()));
+        self.buffer.resize(self.buffer.len().max(HEADER), 0);
+        self.buffer[..HEADER].copy_from_slice(&header());
+    }
+
+    /// Reads one chunk and keeps it unless it was never written to; how many bytes there were.
+    fn read_chunk(&mut self, number: u64, reader: &mut impl Read) -> io::Result<usize> {
+        let start = HEADER + self.size_bytes();
+        self.buffer.resize(self.buffer.len().max(start + CHUNK), 0);
+        let chunk = &mut self.buffer[start..start + CHUNK];
+        let mut size = 0;
+        while size < CHUNK {
+            match reader.read(&mut chunk[size..]) {
+                Ok(0) => break,
+                Ok(count) => size += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) if size == 0 => return Err(error),
+                Err(_) => break,
             }
         }
-        Ok(())
+        if (1..CHUNK).contains(&size) {
+            // The records of a chunk that was cut off are whole up to the cut.
+            chunk[size..].fill(0);
+            let reason = format!("chunk ends after {size} of {CHUNK} bytes");
+            self.cut = Some(Damage { record_id: 0, chunk: number, reason });
+        }
+        if size > 0 && !is_unused(chunk) {
+            self.numbers.push(number);
+        }
+        Ok(size)
     }
 }
 
@@ -79,7 +97,7 @@ impl<R: Read> Chunks<R> {
         Self { reader, next: 0, started: false }
     }
 
-    /// Fills `batch` with the next chunks; whether there were any.
+    /// Fills `batch` with what the next chunks hold, which may be nothing; whether there were any.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] when the stream is not an event log, and what the reader fails with before it has
@@ -88,23 +106,18 @@ impl<R: Read> Chunks<R> {
         if !self.started {
             self.read_header()?;
         }
-        batch.first = self.next;
-        batch.cut = None;
-        batch.buffer.resize(batch.buffer.len().max(HEADER), 0);
-        batch.buffer[..HEADER].copy_from_slice(&header());
-        let result = batch.fill(&mut self.reader, BATCH * CHUNK);
-        if batch.size == 0 {
-            return result.map(|()| false);
+        batch.clear();
+        for chunk in 0..BATCH {
+            match batch.read_chunk(self.next, &mut self.reader) {
+                Ok(0) => return Ok(chunk > 0),
+                Ok(_) => self.next += 1,
+                Err(error) if chunk == 0 => return Err(error),
+                Err(_) => break,
+            }
+            if batch.cut.is_some() {
+                break;
+            }
         }
-        if !batch.size.is_multiple_of(CHUNK) {
-            // The records of a chunk that was cut off are whole up to the cut.
-            batch.cut = Some(batch.size % CHUNK);
-            let (end, whole) = (HEADER + batch.size, batch.size.next_multiple_of(CHUNK));
-            batch.buffer.resize(batch.buffer.len().max(HEADER + whole), 0);
-            batch.buffer[end..HEADER + whole].fill(0);
-            batch.size = whole;
-        }
-        self.next += (batch.size / CHUNK) as u64;
         Ok(true)
     }
 
@@ -163,15 +176,14 @@ pub enum Item<'a> {
 
 /// Decodes a batch, chunk by chunk from the oldest record on.
 pub fn decode(batch: &Batch, mut each: impl FnMut(Item<'_>)) {
-    let count = batch.size_bytes() / CHUNK;
-    if let Some(cut) = batch.cut {
-        each(Item::Damage(Damage {
-            record_id: 0,
-            chunk: batch.first + count as u64 - 1,
-            reason: format!("chunk ends after {cut} of {CHUNK} bytes"),
-        }));
+    if let Some(cut) = &batch.cut {
+        each(Item::Damage(cut.clone()));
+    }
+    if batch.numbers.is_empty() {
+        return;
     }
     let order = order(batch);
+    let number = |given: usize| order.get(given).map_or(0, |&index| batch.numbers[index]);
     let mut given = 0;
     let Ok(mut parser) = parser(batch.log()) else {
         return;
@@ -180,33 +192,36 @@ pub fn decode(batch: &Batch, mut each: impl FnMut(Item<'_>)) {
     loop {
         // Only the library is guarded: a panic of the callback is the caller's.
         match guarded(|| chunks.next()) {
-            Some(Some(chunk)) => give(&chunk, batch.first + number(&order, given), &mut each),
+            Some(Some(chunk)) => give(&chunk, number(given), &mut each),
             Some(None) => return,
             None => break,
         }
         given += 1;
     }
     // The library panicked on this chunk; the others are decoded one by one.
-    failed(batch.first + number(&order, given), &mut each);
+    failed(number(given), &mut each);
     for &index in order.get(given + 1..).unwrap_or_default() {
         decode_alone(batch, index, &mut each);
     }
 }
 
-/// The chunks that hold anything, in the order in which the library walks them: from the one with the lowest record
-/// number to the end, then from the beginning (a full log overwrites its oldest chunk).
+/// The chunks in the order in which the library walks them: from the one with the lowest record number to the end, then
+/// from the beginning (a full log overwrites its oldest chunk).
 fn order(batch: &Batch) -> Vec<usize> {
-    let chunks: Vec<&[u8]> = batch.log().get(HEADER..).unwrap_or_default().chunks_exact(CHUNK).collect();
     let field = |chunk: &[u8], at: usize| {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&chunk[at..at + 8]);
         u64::from_le_bytes(bytes)
     };
-    let oldest = (0..chunks.len())
-        .filter(|&at| chunks[at].starts_with(b"ElfChnk\0") && field(chunks[at], 24) <= field(chunks[at], 32))
-        .min_by_key(|&at| field(chunks[at], 24))
-        .unwrap_or(0);
-    (oldest..chunks.len()).chain(0..oldest).filter(|&at| !is_unused(chunks[at])).collect()
+    let count = batch.numbers.len();
+    let first_record = |index: usize| {
+        let chunk = batch.chunk(index);
+        let (first, last) = (field(chunk, 24), field(chunk, 32));
+        (chunk.starts_with(b"ElfChnk\0") && first <= last).then_some(first)
+    };
+    let oldest = (0..count).filter_map(|index| Some((first_record(index)?, index))).min();
+    let oldest = oldest.map_or(0, |(_, index)| index);
+    (oldest..count).chain(0..oldest).collect()
 }
 
 /// Whether a chunk was never written to. Logs grow in large steps, so most chunks of a small one are like this.
@@ -215,16 +230,10 @@ fn is_unused(chunk: &[u8]) -> bool {
     chunk.chunks(512).all(|part| part.iter().fold(0, |all, byte| all | byte) == 0)
 }
 
-fn number(order: &[usize], given: usize) -> u64 {
-    order.get(given).map_or(0, |&at| at as u64)
-}
-
 /// Decodes one chunk of a batch in which another made the library panic.
 fn decode_alone(batch: &Batch, index: usize, each: &mut impl FnMut(Item<'_>)) {
-    let mut bytes = header().to_vec();
-    let start = HEADER + index * CHUNK;
-    bytes.extend_from_slice(&batch.log()[start..start + CHUNK]);
-    let chunk = batch.first + index as u64;
+    let bytes = [header().as_slice(), batch.chunk(index)].concat();
+    let chunk = batch.numbers[index];
     let rendered = guarded(|| {
         let mut parser = parser(&bytes).ok()?;
         parser.chunks_json_bytes(false).next()

@@ -219,8 +219,8 @@ pub trait NewRender: Sync {
     fn render(&self) -> Box<dyn Render>;
 }
 
-/// Takes rendered blocks in the order of the input.
-pub trait Sink {
+/// Takes rendered blocks in the order of the input, from one worker at a time.
+pub trait Sink: Send {
     /// Takes one block and leaves it empty, so that its memory can be used again.
     ///
     /// # Errors

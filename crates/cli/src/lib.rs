@@ -40,7 +40,7 @@ const OUTPUT_BYTES: usize = 256 << 10;
 
 fn run(cli: &args::Cli, text: text::Text) -> anyhow::Result<exit::Exit> {
     let engine = detect::run::Linked;
-    let mut out = BufWriter::with_capacity(OUTPUT_BYTES, std::io::stdout().lock());
+    let mut out = BufWriter::with_capacity(OUTPUT_BYTES, std::io::stdout());
     let mut err = std::io::stderr();
     let mut console = terminal::Console {
         out: &mut out,

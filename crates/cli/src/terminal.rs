@@ -80,7 +80,7 @@ impl Look {
 /// Where a command writes.
 pub struct Console<'a> {
     /// Standard output.
-    pub out: &'a mut (dyn Write + 'a),
+    pub out: &'a mut (dyn Write + Send + 'a),
     /// Standard error.
     pub err: &'a mut (dyn Write + 'a),
     /// How text looks on standard output.

@@ -179,7 +179,7 @@ impl<W: Write> Report<W> {
     }
 }
 
-impl<W: Write> Sink for Report<W> {
+impl<W: Write + Send> Sink for Report<W> {
     fn block(&mut self, block: &mut Block) -> io::Result<()> {
         self.out.write_all(&block.bytes)?;
         self.counts.merge(block.counts);

@@ -1,8 +1,8 @@
 //! The engine behind the commands: where `khien-event` and `khien-detect` meet the command line.
 //!
-//! Workers take turns in reading; what one has read it decodes and matches itself. The calling thread takes their results
-//! in the order of the input, so that findings never depend on the number of threads. A fixed number of tasks is under
-//! way at once.
+//! Workers take turns in reading; what one has read it decodes and matches itself. Results are handed over in the order of
+//! the input, by whoever has finished the one whose turn it is, so that findings never depend on the number of threads. A
+//! fixed number of tasks is under way at once.
 
 mod again;
 mod explain;

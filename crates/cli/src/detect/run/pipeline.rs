@@ -1,8 +1,7 @@
 //! Reading, working and writing side by side.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 
 use khien_detect::correlate::{CorrelationHit, Correlator, Limits};
@@ -123,36 +122,24 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Emptied blocks of findings on their way back from the taker, so that their memory is used again.
-type Emptied = Mutex<Vec<Block>>;
-
-/// What workers share: all inputs, the number of the next message, and a permit for each message that may be under way.
+/// What workers read from: all inputs, and the number of the next message.
 struct Queue<'a> {
     inputs: Inputs<'a>,
     next: u64,
-    permits: Receiver<()>,
 }
 
-/// `job.threads` workers that read their tasks one after the other, and this thread to take the outcomes in order.
+/// `job.threads` workers, this thread among them, that read their tasks one after the other.
 fn together(shared: &Arc<Shared>, job: &Job, output: &dyn NewRender, taker: &mut Taker<'_>) -> anyhow::Result<()> {
-    let (to_taker, outcomes) = channel::<(u64, Done)>();
-    let (give_back, permits) = channel::<()>();
-    for _ in 0..job.threads * DEPTH {
-        give_back.send(()).map_err(|_| anyhow::anyhow!("the run ended early"))?;
-    }
-    let queue = Mutex::new(Queue { inputs: Inputs::new(job), next: 0, permits });
-    let emptied = Emptied::default();
+    let queue = Mutex::new(Queue { inputs: Inputs::new(job), next: 0 });
+    let order = Order::new(taker, job.threads * DEPTH);
+    let work = || work(Hand::new(shared.clone(), output.render()), &queue, &order);
     thread::scope(|scope| {
-        for _ in 0..job.threads {
-            let (queue, emptied, to_taker) = (&queue, &emptied, to_taker.clone());
-            let hand = Hand::new(shared.clone(), output.render());
-            scope.spawn(move || work(hand, queue, emptied, &to_taker));
+        for _ in 1..job.threads {
+            scope.spawn(work);
         }
-        drop(to_taker);
-        // Without a taker there are no permits any more, which ends the workers.
-        let give_back = give_back;
-        in_order(&outcomes, &give_back, &emptied, taker)
-    })
+        work();
+    });
+    order.finish()
 }
 
 /// What a worker made of a message.
@@ -161,60 +148,144 @@ enum Done {
     News(Message),
 }
 
-fn work(mut hand: Hand, queue: &Mutex<Queue<'_>>, emptied: &Emptied, to_taker: &Sender<(u64, Done)>) {
+fn work(mut hand: Hand, queue: &Mutex<Queue<'_>>, order: &Order<'_, '_>) {
+    let _leaving = Leaving(order);
     let mut spare = Spare::default();
-    while let Some((number, message)) = take(queue, &mut spare) {
+    while let Some((number, message)) = take(queue, order, &mut spare) {
         let done = match message {
             Message::Task(task) => {
-                let block = emptied.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-                let outcome = hand.work(&task, block);
+                let outcome = hand.work(&task, order.emptied());
                 spare.keep(task.chunk);
                 Done::Outcome(outcome)
             }
             news => Done::News(news),
         };
-        if to_taker.send((number, done)).is_err() {
-            break;
-        }
+        order.hand_over(number, done);
     }
     left_to_the_system(hand);
 }
 
-/// Reads the next message, when there is a permit for it; also those count that wait for an earlier one to be taken.
-fn take(queue: &Mutex<Queue<'_>>, spare: &mut Spare) -> Option<(u64, Message)> {
+/// Reads the next message, when it may be under way; `None` at the end.
+fn take(queue: &Mutex<Queue<'_>>, order: &Order<'_, '_>, spare: &mut Spare) -> Option<(u64, Message)> {
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-    queue.permits.recv().ok()?;
+    if !order.has_room(queue.next) {
+        return None;
+    }
     let message = queue.inputs.next(spare)?;
     let number = queue.next;
     queue.next += 1;
     Some((number, message))
 }
 
-fn in_order(
-    outcomes: &Receiver<(u64, Done)>,
-    give_back: &Sender<()>,
-    emptied: &Emptied,
-    taker: &mut Taker<'_>,
-) -> anyhow::Result<()> {
-    let mut waiting = BTreeMap::new();
-    let mut next = 0;
-    for (number, done) in outcomes {
-        waiting.insert(number, done);
-        while let Some(done) = waiting.remove(&next) {
-            next += 1;
-            match done {
-                Done::Outcome(outcome) => {
-                    taker.outcome(outcome)?;
-                    let block = std::mem::take(&mut taker.spare);
-                    emptied.lock().unwrap_or_else(PoisonError::into_inner).push(block);
+/// Brings what workers have done back into the order of the input. There is no thread for that: whoever has done the
+/// message whose turn it is hands over all that have waited for it.
+struct Order<'a, 'b> {
+    state: Mutex<State>,
+    /// Told when there is room for another message.
+    room: Condvar,
+    /// Most messages that are read and not handed over.
+    depth: u64,
+    taker: Mutex<&'a mut Taker<'b>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What is done before its turn.
+    waiting: BTreeMap<u64, Done>,
+    /// Whose turn it is.
+    next: u64,
+    /// Nothing more is wanted.
+    ended: bool,
+    /// Why not.
+    failure: Option<std::io::Error>,
+    /// Emptied blocks of findings, so that their memory is used again.
+    emptied: Vec<Block>,
+}
+
+impl<'a, 'b> Order<'a, 'b> {
+    fn new(taker: &'a mut Taker<'b>, depth: usize) -> Self {
+        Self { state: Mutex::default(), room: Condvar::new(), depth: depth as u64, taker: Mutex::new(taker) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until message `number` may be read; false when the run has ended.
+    fn has_room(&self, number: u64) -> bool {
+        let full = |state: &mut State| !state.ended && number >= state.next + self.depth;
+        let state = self.room.wait_while(self.state(), full).unwrap_or_else(PoisonError::into_inner);
+        !state.ended
+    }
+
+    /// A block to write findings into.
+    fn emptied(&self) -> Block {
+        self.state().emptied.pop().unwrap_or_default()
+    }
+
+    /// Takes what has been done, and hands over whatever has its turn.
+    fn hand_over(&self, number: u64, done: Done) {
+        self.state().waiting.insert(number, done);
+        while self.state().has_next() {
+            let mut taker = match self.taker.try_lock() {
+                Ok(taker) => taker,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // Whoever holds it looks again when it has let it go.
+                Err(TryLockError::WouldBlock) => return,
+            };
+            while let Some(done) = self.next_done() {
+                match done {
+                    Done::Outcome(outcome) => match taker.outcome(outcome) {
+                        Ok(()) => self.state().emptied.push(std::mem::take(&mut taker.spare)),
+                        Err(error) => self.end(Some(error)),
+                    },
+                    Done::News(news) => taker.news(&news),
                 }
-                Done::News(news) => taker.news(&news),
             }
-            // Nobody waits for permits any more once everything is read.
-            give_back.send(()).ok();
         }
     }
-    Ok(())
+
+    /// What has its turn, if it is done.
+    fn next_done(&self) -> Option<Done> {
+        let mut state = self.state();
+        if !state.has_next() {
+            return None;
+        }
+        let next = state.next;
+        state.next += 1;
+        self.room.notify_one();
+        state.waiting.remove(&next)
+    }
+
+    /// Ends the run.
+    fn end(&self, error: Option<std::io::Error>) {
+        let mut state = self.state();
+        state.ended = true;
+        state.failure = state.failure.take().or(error);
+        self.room.notify_all();
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        state.failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+impl State {
+    fn has_next(&self) -> bool {
+        !self.ended && self.waiting.contains_key(&self.next)
+    }
+}
+
+/// Ends the run when a worker panics: nobody else would do what it has taken.
+struct Leaving<'a, 'b, 'c>(&'c Order<'a, 'b>);
+
+impl Drop for Leaving<'_, '_, '_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.end(None);
+        }
+    }
 }
 
 /// Takes outcomes in the order of the input.

@@ -107,10 +107,11 @@ def at_once(argv, cpus, share=1.0):
     return Job(take, share)
 
 
-def detecting(argv, cpus, share=1.0):
-    """Khiên without loading rules and indicators, as it says itself in its summary."""
+def detecting(argv, cpus, share=1.0, idle=0.0):
+    """Khiên without loading rules and indicators, as it says itself in its summary; started after `idle` seconds."""
 
     def take():
+        time.sleep(idle)
         with tempfile.NamedTemporaryFile() as summary:
             whole = run([*argv[:-2], "--summary-json", summary.name, *argv[-2:]], cpus)
             used = json.load(summary)["cpu_seconds"]

@@ -84,6 +84,8 @@ impl Display for Message {
     }
 }
 
+impl std::error::Error for Message {}
+
 /// Defines phrases: a function for each, and a list of all for look-up by code and for tests.
 ///
 /// ```

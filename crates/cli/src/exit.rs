@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use khien_base::message::Message;
+
 use crate::text::Text;
 
 /// The exit codes of every command; a contract with scripts.
@@ -45,7 +47,12 @@ pub fn conclude(result: anyhow::Result<Exit>, text: Text) -> Exit {
         Ok(exit) => exit,
         Err(error) if is_broken_pipe(&error) => Exit::Done,
         Err(error) => {
-            let line = format!("{} {}\n", text.error(), crate::safe::line(&format!("{error:#}")));
+            let said = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<Message>() {
+                Some(message) => text.message(message),
+                None => cause.to_string(),
+            };
+            let causes: Vec<String> = error.chain().map(said).collect();
+            let line = format!("{} {}\n", text.error(), crate::safe::line(&causes.join(": ")));
             complain(&line);
             Exit::Data
         }

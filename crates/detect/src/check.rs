@@ -5,6 +5,7 @@ pub mod lint;
 use std::collections::HashSet;
 
 use khien_base::message::Message;
+use khien_event::attack;
 use khien_event::taxonomy::{KindId, Taxonomy};
 use rsigma_parser::LintRule;
 
@@ -205,7 +206,10 @@ fn tag_problem(tag: &str) -> Option<Message> {
     let numbered = |prefix| value.strip_prefix(prefix).is_some_and(|n| digits(n, 4));
     let tactic = TACTICS.contains(&value.replace('_', "-").as_str()) || value == "impact";
     let other = ["ds", "m", "c"].into_iter().any(numbered);
-    if technique || numbered("g") || numbered("s") || tactic || other {
+    if technique {
+        let known = !matches!(attack::reference(tag), Some(attack::Reference::Technique { name: None, .. }));
+        (!known).then(|| reasons::unknown_technique(value.to_ascii_uppercase()))
+    } else if numbered("g") || numbered("s") || tactic || other {
         None
     } else {
         Some(reasons::bad_attack_tag(tag))
@@ -264,7 +268,7 @@ mod tests {
         ] {
             assert_eq!(tag_problem(good), None, "{good}");
         }
-        for wrong in ["attack.T1059", "attack.t1059.1", "attack.", "attack.g1"] {
+        for wrong in ["attack.T1059", "attack.t1059.1", "attack.", "attack.g1", "attack.t9999", "attack.t1059.999"] {
             assert!(tag_problem(wrong).is_some(), "{wrong}");
         }
     }

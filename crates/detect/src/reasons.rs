@@ -120,6 +120,9 @@ phrases! {
     lone_wildcard(field) { vi: "{field}: giá trị `*` khớp với mọi thứ trường này có", en: "{field}: the value `*` matches whatever the field holds" }
     repeated_value(field, value) { vi: "{field}: giá trị {value} ghi hai lần", en: "{field}: the value {value} stands there twice" }
     bad_attack_tag(tag) { vi: "nhãn `{tag}` không phải là chiến thuật, kỹ thuật, nhóm hay phần mềm của ATT&CK", en: "the tag `{tag}` names no tactic, technique, group or software of ATT&CK" }
+    unknown_technique(id) { vi: "bảng ATT&CK của phiên bản này không có kỹ thuật {id}", en: "the ATT&CK table of this version has no technique {id}" }
+    placeholders_unreadable(error) { vi: "không đọc được bảng giá trị thay thế: {error}", en: "the table of placeholders cannot be read: {error}" }
+    placeholder_value(name) { vi: "giá trị thay thế `{name}` phải là một giá trị hoặc một danh sách giá trị", en: "the placeholder `{name}` needs a value or a list of values" }
 
     // Indicators.
     unknown_indicator(text) { vi: "`{text}` không phải là chỉ báo thuộc loại đã biết", en: "`{text}` is no indicator of a known kind" }

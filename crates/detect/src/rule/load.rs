@@ -86,8 +86,8 @@ impl Placeholders {
 /// a list of values.
 ///
 /// # Errors
-/// What is wrong with the text, in words.
-pub fn placeholder_table(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
+/// What is wrong with the text.
+pub fn placeholder_table(text: &str) -> Result<Vec<(String, Vec<String>)>, Message> {
     use yaml_serde::Value;
     let scalar = |value: &Value| match value {
         Value::String(s) => Some(s.clone()),
@@ -95,13 +95,14 @@ pub fn placeholder_table(text: &str) -> Result<Vec<(String, Vec<String>)>, Strin
         Value::Bool(b) => Some(b.to_string()),
         _ => None,
     };
-    let table: BTreeMap<String, Value> = yaml_serde::from_str(text).map_err(|e| e.to_string())?;
+    let table: BTreeMap<String, Value> =
+        yaml_serde::from_str(text).map_err(|error| reasons::placeholders_unreadable(&error))?;
     let values = |(name, value): (String, Value)| {
         let list = match &value {
             Value::Sequence(list) => list.iter().map(scalar).collect::<Option<Vec<_>>>(),
             one => scalar(one).map(|v| vec![v]),
         };
-        let list = list.ok_or_else(|| format!("placeholder {name:?} needs a value or a list of values"))?;
+        let list = list.ok_or_else(|| reasons::placeholder_value(&name))?;
         Ok((name.trim_matches('%').to_owned(), list))
     };
     table.into_iter().map(values).collect()

@@ -93,7 +93,7 @@ fn placeholders(path: Option<&Path>) -> anyhow::Result<Placeholders> {
     let Some(path) = path else { return Ok(found) };
     let name = || path.display().to_string();
     let text = fs::read_to_string(path).with_context(name)?;
-    let table = load::placeholder_table(&text).map_err(anyhow::Error::msg).with_context(name)?;
+    let table = load::placeholder_table(&text).with_context(name)?;
     for (placeholder, values) in table {
         found.add(placeholder, values);
     }

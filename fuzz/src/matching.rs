@@ -10,6 +10,7 @@ use khien_detect::engine::{Detector, Worker};
 use khien_detect::indicators::IndicatorSet;
 use khien_detect::rule::Rule;
 use khien_detect::rule::load::{Loader, Placeholders, RuleSet};
+use khien_detect::scope::is_tried;
 use khien_detect::testgen::{Sample, sample};
 use khien_detect::{explain, pack, reference};
 use khien_event::json::{Emit, JsonDecoder};
@@ -101,7 +102,7 @@ fn matching(rules: &[Rule], record: &[u8]) -> Vec<usize> {
     let holds = |rule: &Rule| {
         let matches = reference::matches(rule, &event, &sources);
         assert_eq!(explain::explain(rule, &event, &sources).matched, matches, "the explanation of {}", rule.id);
-        matches && taxonomy.applies(kind, &rule.logsource)
+        matches && is_tried(rule, kind, taxonomy)
     };
     (0..rules.len()).filter(|&at| holds(&rules[at])).collect()
 }

@@ -6,12 +6,13 @@ use std::collections::HashSet;
 
 use khien_base::message::Message;
 use khien_event::attack;
-use khien_event::taxonomy::{KindId, Taxonomy};
+use khien_event::taxonomy::Taxonomy;
 use rsigma_parser::LintRule;
 
 use crate::reasons;
 use crate::rule::load::{Problem, RuleSet, Severity};
 use crate::rule::{Expr, Item, Part, Rule, Test};
+use crate::scope::is_known;
 
 /// Tactics of ATT&CK as Sigma tags write them (tags appendix 2.1).
 const TACTICS: [&str; 15] = [
@@ -135,9 +136,7 @@ impl<'a> Checker<'a> {
     }
 
     fn log_source(&mut self, taxonomy: &Taxonomy) {
-        // Kind 0 is the one nobody knows; every rule applies to it.
-        let known = (1..taxonomy.kind_count()).any(|k| taxonomy.applies(KindId(k as u16), &self.rule.logsource));
-        if !known {
+        if !is_known(&self.rule.logsource, taxonomy) {
             let source = &self.rule.logsource;
             let parts = [("product", &source.product), ("category", &source.category), ("service", &source.service)];
             let text: Vec<String> =

@@ -13,6 +13,7 @@ pub mod pack;
 pub mod reasons;
 pub mod reference;
 pub mod rule;
+pub mod scope;
 #[cfg(any(test, feature = "testgen"))]
 pub mod testgen;
 pub mod text;

@@ -215,6 +215,11 @@ impl Taxonomy {
         self.kinds.get(usize::from(kind.0)).map_or(load::UNKNOWN, |k| &k.name)
     }
 
+    /// Whether `kind` is one of the table, not the one of records that nobody knows.
+    pub fn knows(&self, kind: KindId) -> bool {
+        kind.0 != 0 && usize::from(kind.0) < self.kinds.len()
+    }
+
     /// The log sources of `kind`; empty for kind 0.
     pub fn log_sources(&self, kind: KindId) -> &[LogSource] {
         self.kinds.get(usize::from(kind.0)).map_or(&[], |k| &k.sources)

@@ -8,6 +8,7 @@ use super::Detector;
 use super::eval::{Texts, text_check_holds};
 use super::plan::{Check, Context, ItemNode, lower_item};
 use crate::rule::{Expr, Item, Link, Test};
+use crate::scope::is_tried_on_unknown;
 use crate::text::fold;
 
 /// Number of a field as rules name it, among those of the detector.
@@ -73,8 +74,13 @@ impl KindPlan {
             held: Vec::new(),
             items: Vec::new(),
         };
+        // What the user says of the events is known.
+        let unknown = detector.log_source.is_none() && !detector.taxonomy.knows(kind);
         for (index, body) in detector.bodies.iter().enumerate() {
             if !applies[body.source as usize] {
+                continue;
+            }
+            if unknown && !is_tried_on_unknown(detector.rule_of(index), detector.taxonomy) {
                 continue;
             }
             let first = plan.items.len() as u32;

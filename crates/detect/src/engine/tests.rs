@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::reference;
+use crate::scope::is_tried;
 use crate::testgen::{Sample, sample, samples};
 
 /// `(rule id, event number)` of every match, by the fast engine.
@@ -42,7 +43,7 @@ fn slow(rules: &[Rule], records: &[Vec<u8>]) -> Vec<(String, u64)> {
         let sources = |field: &str| taxonomy.sources(kind, field).into_iter().map(Cow::into_owned).collect();
         let mut ids: Vec<_> = rules
             .iter()
-            .filter(|rule| taxonomy.applies(kind, &rule.logsource) && reference::matches(rule, &event, &sources))
+            .filter(|rule| is_tried(rule, kind, taxonomy) && reference::matches(rule, &event, &sources))
             .map(|rule| (rule.id.clone(), i as u64))
             .collect();
         ids.sort();

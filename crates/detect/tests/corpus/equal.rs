@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use khien_detect::reference;
 use khien_detect::rule::Rule;
+use khien_detect::scope::is_tried;
 use khien_event::decode::{Decode, Decoded};
 use khien_event::event::{Event, Value};
 use khien_event::fields::{Fields, Kind, ShapeId};
@@ -47,9 +48,8 @@ impl<'a> Slow<'a> {
     fn event(&mut self, event: &Event, shape: ShapeId, position: u64) {
         let Self { rules, taxonomy, of_kind, sources, found } = self;
         let kind = kind_of_event(event, shape, taxonomy);
-        let of_this = |rules: &[&Rule]| {
-            (0..rules.len()).filter(|&i| taxonomy.applies(kind, &rules[i].logsource)).collect::<Vec<_>>()
-        };
+        let of_this =
+            |rules: &[&Rule]| (0..rules.len()).filter(|&i| is_tried(rules[i], kind, taxonomy)).collect::<Vec<_>>();
         let indices = of_kind.entry(kind).or_insert_with(|| of_this(rules));
         let sources = |field: &str| {
             let mut known = sources.borrow_mut();

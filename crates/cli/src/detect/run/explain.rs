@@ -5,6 +5,7 @@ use std::io;
 use khien_detect::explain;
 use khien_detect::rule::Rule;
 use khien_detect::rule::load::RuleSet;
+use khien_detect::scope::is_tried;
 use khien_event::decode::Decoded;
 use khien_event::evtx::{self, Item};
 use khien_event::taxonomy::Taxonomy;
@@ -97,7 +98,7 @@ impl<'a> Explainer<'a> {
         let (event, kind) = self.again.event(record);
         let applies = match &self.job.logsource {
             Some(said) => said.satisfies(&self.rule.logsource),
-            None => self.taxonomy.applies(kind, &self.rule.logsource),
+            None => is_tried(self.rule, kind, self.taxonomy),
         };
         let sources =
             |field: &str| self.taxonomy.sources(kind, field).into_iter().map(std::borrow::Cow::into_owned).collect();

@@ -164,10 +164,17 @@ fn sample(file: u32, finding: &Finding<'_>) -> Sample {
     }
 }
 
-/// A JSON value as people write it: text without quotes, anything else as it stands.
+/// A JSON value as people write it: text without quotes, several texts one after the other, anything else as it stands.
 fn shown(json: &str) -> String {
-    match serde_json::from_str::<String>(json) {
-        Ok(text) => cut(&text),
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Texts {
+        One(String),
+        Several(Vec<String>),
+    }
+    match serde_json::from_str(json) {
+        Ok(Texts::One(text)) => cut(&text),
+        Ok(Texts::Several(texts)) => cut(&texts.join(", ")),
         Err(_) => cut(json),
     }
 }

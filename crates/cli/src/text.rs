@@ -105,7 +105,7 @@ words! {
 
     matched { vi: "KHỚP", en: "MATCH" }
     not_matched { vi: "KHÔNG KHỚP", en: "NO MATCH" }
-    not_applicable { vi: "luật không dành cho nguồn log này", en: "the rule is not written for this log source" }
+    not_applicable { vi: "luật không được thử ở đây: luật dành cho nguồn log khác, hoặc không rõ nguồn của bản ghi này (nêu bằng --logsource)", en: "the rule is not tried here: it is written for another log source, or the source of this record is unknown (--logsource says it)" }
     all_of { vi: "tất cả", en: "all of" }
     any_of { vi: "ít nhất một", en: "any of" }
     none_of { vi: "không được", en: "not" }

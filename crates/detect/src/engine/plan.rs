@@ -41,7 +41,7 @@ pub(super) struct ItemNode {
     /// The field as the rule names it.
     pub(super) field: RuleField,
     pub(super) link: Link,
-    pub(super) tests: Box<[Check]>,
+    pub(super) tests: Vec<Check>,
     /// Tests of a long list of `Any` that one search decides together; none of them is in `tests`.
     pub(super) group: Option<Box<Group>>,
 }
@@ -59,7 +59,7 @@ impl ItemNode {
 
     /// Makes it ready to be asked: groups its tests and puts the cheap ones first.
     fn seal(&mut self) {
-        let mut checks = std::mem::take(&mut self.tests).into_vec();
+        let mut checks = std::mem::take(&mut self.tests);
         if self.link == Link::Any && checks.len() > GROUP {
             self.group = take_group(&mut checks).map(Box::new);
         }
@@ -288,10 +288,7 @@ fn joined(list: Vec<Node>) -> Vec<Node> {
             _ => None,
         });
         match same {
-            Some(same) if item.link == Link::Any => {
-                let tests = std::mem::take(&mut same.tests).into_iter().chain(item.tests);
-                same.tests = tests.collect();
-            }
+            Some(same) if item.link == Link::Any => same.tests.extend(item.tests),
             _ => joined.push(Node::Item(item)),
         }
     }

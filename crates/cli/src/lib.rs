@@ -20,6 +20,7 @@ pub mod locale;
 pub mod output;
 pub mod rules;
 pub mod safe;
+pub mod server;
 pub mod stop;
 pub mod terminal;
 pub mod text;
@@ -54,6 +55,9 @@ fn run(cli: &args::Cli, text: text::Text) -> anyhow::Result<exit::Exit> {
     let exit = match &cli.command {
         args::Command::Detect(detect) => detect::command(&engine, detect, &mut console)?,
         args::Command::Rules(rules) => rules::command(&engine, &rules.command, &mut console)?,
+        args::Command::Serve(serve) => server::serve(serve, &mut console)?,
+        args::Command::Query(query) => server::query(query, &mut console)?,
+        args::Command::Admin(admin) => server::admin(&admin.command, &mut console)?,
     };
     out.flush()?;
     Ok(exit)

@@ -68,6 +68,13 @@ words! {
     commands { vi: "Lệnh", en: "Commands" }
     help_hint { vi: "Dùng --help để xem hướng dẫn.", en: "Use --help for help." }
 
+    serve_stopping { vi: "đang dừng: lưu nốt những gì đã nhận", en: "stopping: keeping what was taken in" }
+    token_once {
+        vi: "Mã truy cập của SOC, chỉ hiện một lần này; hãy cất giữ cẩn thận:",
+        en: "The token of the SOC, shown this one time; keep it safe:"
+    }
+    no_socs { vi: "chưa có SOC nào; thêm bằng khien admin soc add", en: "there is no SOC yet; enter one with khien admin soc add" }
+
     level_informational { vi: "thông tin", en: "informational" }
     level_low { vi: "thấp", en: "low" }
     level_medium { vi: "trung bình", en: "medium" }
@@ -155,6 +162,14 @@ words! {
 }
 
 messages! {
+    serve_rules(rules, unusable) {
+        vi: "{rules} luật được dùng, {unusable} luật không dùng được",
+        en: "{rules} rules are used, {unusable} cannot be used"
+    }
+    serve_ready(address) { vi: "sẵn sàng tại http://{address}", en: "ready at http://{address}" }
+    serve_syslog(protocol, address) { vi: "nhận syslog ({protocol}) tại {address}", en: "takes syslog ({protocol}) at {address}" }
+    tokens(count) { vi: "{count} mã truy cập", en: "{count} tokens" }
+    tokens_revoked(count, name) { vi: "đã thu hồi {count} mã truy cập của {name}", en: "revoked {count} tokens of {name}" }
     test_equals(value) { vi: "bằng {value}", en: "is {value}" }
     test_contains(value) { vi: "chứa {value}", en: "contains {value}" }
     test_starts(value) { vi: "bắt đầu bằng {value}", en: "starts with {value}" }

@@ -19,3 +19,4 @@ pub mod reasons;
 pub mod taxonomy;
 pub mod text;
 pub mod time;
+pub mod whole;

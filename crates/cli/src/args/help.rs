@@ -103,12 +103,77 @@ const COMMANDS: &[CommandHelp] = &[
         ],
         after: ["", ""],
     },
+    CommandHelp {
+        path: "khien serve",
+        about: [
+            "Chạy máy chủ: nhận sự kiện từ các SOC, phát hiện tấn công, lưu giữ và trả lời truy vấn",
+            "Runs the server: takes events in from SOCs, detects attacks, keeps everything and answers queries",
+        ],
+        usage: ["[TÙY CHỌN]", "[OPTIONS]"],
+        after: [
+            "Nhận: POST /v1/ingest, /_bulk (Elasticsearch), /services/collector/event (Splunk HEC), syslog. Hỏi: POST /v1/query.\nVí dụ:\n  khien admin soc add --name bo-tai-chinh --kind ministry\n  khien serve --rules luat/ --syslog-udp 0.0.0.0:5514 --syslog-source bo-tai-chinh",
+            "Takes in: POST /v1/ingest, /_bulk (Elasticsearch), /services/collector/event (Splunk HEC), syslog. Answers: POST /v1/query.\nExamples:\n  khien admin soc add --name treasury --kind ministry\n  khien serve --rules rules/ --syslog-udp 0.0.0.0:5514 --syslog-source treasury",
+        ],
+    },
+    CommandHelp {
+        path: "khien query",
+        about: [
+            "Truy vấn SQL trên các bảng events và findings của một thư mục dữ liệu",
+            "Asks the tables events and findings of a data folder with SQL",
+        ],
+        usage: ["[TÙY CHỌN] <SQL>", "[OPTIONS] <SQL>"],
+        after: [
+            "Ví dụ:\n  khien query \"SELECT organisation, count(*) FROM events GROUP BY 1\"",
+            "Examples:\n  khien query \"SELECT organisation, count(*) FROM events GROUP BY 1\"",
+        ],
+    },
+    CommandHelp {
+        path: "khien admin",
+        about: ["Quản trị một thư mục dữ liệu", "Administers a data folder"],
+        usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin soc",
+        about: ["Quản lý các SOC gửi sự kiện", "Manages the SOCs that send events"],
+        usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin soc add",
+        about: [
+            "Thêm một SOC và in mã truy cập của nó, chỉ một lần này",
+            "Enters a SOC and prints its token, this one time only",
+        ],
+        usage: ["--name <TÊN> --kind <LOẠI> [TÙY CHỌN]", "--name <NAME> --kind <KIND> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin soc list",
+        about: ["Liệt kê các SOC", "Lists the SOCs"],
+        usage: ["[TÙY CHỌN]", "[OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin soc token",
+        about: ["Cấp thêm một mã truy cập cho SOC", "Gives a SOC one more token"],
+        usage: ["--name <TÊN> [TÙY CHỌN]", "--name <NAME> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin soc revoke",
+        about: ["Thu hồi mọi mã truy cập của SOC", "Revokes all tokens of a SOC"],
+        usage: ["--name <TÊN> [TÙY CHỌN]", "--name <NAME> [OPTIONS]"],
+        after: ["", ""],
+    },
 ];
 
 const PATH: [&str; 2] = ["ĐƯỜNG_DẪN", "PATH"];
 const FILE: [&str; 2] = ["TỆP", "FILE"];
 const LEVEL: [&str; 2] = ["MỨC", "LEVEL"];
 const NUMBER: [&str; 2] = ["SỐ", "N"];
+const ADDRESS: [&str; 2] = ["ĐỊA_CHỈ", "ADDRESS"];
+const NAME: [&str; 2] = ["TÊN", "NAME"];
 const SWITCH: [&str; 2] = ["", ""];
 
 /// A row of [`ARGUMENTS`].
@@ -328,6 +393,96 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         "search",
         ["TỪ", "WORDS"],
         ["Chỉ luật có các từ này trong mã hoặc tên", "Only rules with these words in id or title"],
+    ),
+    argument(
+        "*",
+        "data",
+        ["THƯ_MỤC", "FOLDER"],
+        ["Thư mục dữ liệu [mặc định: khien-data]", "Data folder [default: khien-data]"],
+    ),
+    argument(
+        "serve",
+        "listen",
+        ADDRESS,
+        ["Địa chỉ HTTP [mặc định: 127.0.0.1:8514]", "Where HTTP is spoken [default: 127.0.0.1:8514]"],
+    ),
+    argument(
+        "serve",
+        "rules",
+        PATH,
+        [
+            "Luật Sigma cho mọi sự kiện: tệp, thư mục, zip hoặc gói đã đóng",
+            "Sigma rules for all events: files, folders, zip archives or packs",
+        ],
+    ),
+    argument("serve", "syslog_udp", ADDRESS, ["Nhận syslog qua UDP", "Take syslog over UDP"]),
+    argument("serve", "syslog_tcp", ADDRESS, ["Nhận syslog qua TCP", "Take syslog over TCP"]),
+    argument("serve", "syslog_tls", ADDRESS, ["Nhận syslog qua TLS 1.3", "Take syslog over TLS 1.3"]),
+    argument("serve", "tls_cert", FILE, ["Chuỗi chứng thư (PEM)", "Certificate chain (PEM)"]),
+    argument("serve", "tls_key", FILE, ["Khóa riêng (PEM)", "Private key (PEM)"]),
+    argument(
+        "serve",
+        "syslog_source",
+        NAME,
+        ["SOC sở hữu các thông điệp syslog", "The SOC whose messages come in over syslog"],
+    ),
+    argument(
+        "serve",
+        "threads",
+        NUMBER,
+        [
+            "Số luồng xử lý; 0 là mỗi bộ xử lý một luồng [mặc định: 0]",
+            "Worker threads; 0 means one per processor [default: 0]",
+        ],
+    ),
+    argument(
+        "query",
+        "output",
+        ["ĐỊNH_DẠNG", "FORMAT"],
+        [
+            "Định dạng câu trả lời: json, ndjson, csv, arrow [mặc định: csv trên màn hình, ngoài ra json]",
+            "Format of the answer: json, ndjson, csv, arrow [default: csv on a terminal, else json]",
+        ],
+    ),
+    argument(
+        "query",
+        "timeout",
+        ["GIÂY", "SECONDS"],
+        ["Thời gian tối đa [mặc định: 300]", "Most seconds it may take [default: 300]"],
+    ),
+    argument(
+        "query",
+        "sql",
+        ["SQL", "SQL"],
+        ["Câu hỏi bằng SQL (chỉ truy vấn đọc)", "The question, in SQL (queries only)"],
+    ),
+    argument("*", "name", NAME, ["Tên của SOC", "Name of the SOC"]),
+    argument(
+        "add",
+        "kind",
+        ["LOẠI", "KIND"],
+        [
+            "Của ai: ministry (bộ, ngành), province (tỉnh), infrastructure (hạ tầng), foreign (nước ngoài)",
+            "Whose it is: ministry, province, infrastructure, foreign",
+        ],
+    ),
+    argument(
+        "add",
+        "events_per_second",
+        NUMBER,
+        ["Số sự kiện tối đa mỗi giây [mặc định: không giới hạn]", "Most events a second [default: no limit]"],
+    ),
+    argument(
+        "add",
+        "bytes_per_second",
+        NUMBER,
+        ["Số byte tối đa mỗi giây [mặc định: không giới hạn]", "Most bytes a second [default: no limit]"],
+    ),
+    argument(
+        "add",
+        "events_per_day",
+        NUMBER,
+        ["Số sự kiện tối đa mỗi ngày [mặc định: không giới hạn]", "Most events on a day [default: no limit]"],
     ),
 ];
 

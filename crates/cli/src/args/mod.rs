@@ -3,6 +3,7 @@
 //! The documentation comments here are for readers of the code; people see the texts of [`help`], in their language.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -40,6 +41,12 @@ pub enum Command {
     Detect(Box<Detect>),
     /// Works on rules without logs.
     Rules(Rules),
+    /// Runs the server.
+    Serve(Box<Serve>),
+    /// Asks the lake.
+    Query(Query),
+    /// Administers a data folder.
+    Admin(Admin),
 }
 
 /// `khien detect`
@@ -197,6 +204,167 @@ pub struct Explain {
     pub output: TextOrJson,
     /// Events.
     pub input: Vec<OsString>,
+}
+
+/// `khien serve`
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Where HTTP is spoken.
+    #[arg(long, default_value = "127.0.0.1:8514")]
+    pub listen: SocketAddr,
+    /// Rules for all events.
+    #[arg(long, short, num_args = 1..)]
+    pub rules: Vec<PathBuf>,
+    /// Values for `|expand`.
+    #[arg(long)]
+    pub placeholders: Option<PathBuf>,
+    /// Syslog over UDP.
+    #[arg(long)]
+    pub syslog_udp: Option<SocketAddr>,
+    /// Syslog over TCP.
+    #[arg(long)]
+    pub syslog_tcp: Option<SocketAddr>,
+    /// Syslog over TLS.
+    #[arg(long, requires_all = ["tls_cert", "tls_key"])]
+    pub syslog_tls: Option<SocketAddr>,
+    /// Certificate chain.
+    #[arg(long)]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key.
+    #[arg(long)]
+    pub tls_key: Option<PathBuf>,
+    /// SOC whose syslog comes in.
+    #[arg(long)]
+    pub syslog_source: Option<String>,
+    /// Worker threads; 0 for one per processor.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+}
+
+/// `khien query`
+#[derive(Args, Debug)]
+pub struct Query {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Format of the answer.
+    #[arg(long, short, value_enum)]
+    pub output: Option<QueryOutput>,
+    /// Most seconds it may take.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+    /// Question.
+    pub sql: String,
+}
+
+/// Formats of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum QueryOutput {
+    /// A JSON array.
+    Json,
+    /// One JSON object a line.
+    Ndjson,
+    /// For spreadsheets.
+    Csv,
+    /// An Arrow IPC stream.
+    Arrow,
+}
+
+/// `khien admin`
+#[derive(Args, Debug)]
+pub struct Admin {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: AdminCommand,
+}
+
+/// The commands of `khien admin`.
+#[derive(Subcommand, Debug)]
+pub enum AdminCommand {
+    /// SOCs that send events.
+    Soc(SocAdmin),
+}
+
+/// `khien admin soc`
+#[derive(Args, Debug)]
+pub struct SocAdmin {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: SocCommand,
+}
+
+/// The commands of `khien admin soc`.
+#[derive(Subcommand, Debug)]
+pub enum SocCommand {
+    /// Enters one.
+    Add(SocAdd),
+    /// Lists them.
+    List(SocList),
+    /// Gives one a new token.
+    Token(SocName),
+    /// Revokes the tokens of one.
+    Revoke(SocName),
+}
+
+/// `khien admin soc add`
+#[derive(Args, Debug)]
+pub struct SocAdd {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Name.
+    #[arg(long)]
+    pub name: String,
+    /// Whose it is.
+    #[arg(long, value_enum)]
+    pub kind: SocKind,
+    /// Most events a second.
+    #[arg(long)]
+    pub events_per_second: Option<u64>,
+    /// Most bytes a second.
+    #[arg(long)]
+    pub bytes_per_second: Option<u64>,
+    /// Most events on a day.
+    #[arg(long)]
+    pub events_per_day: Option<u64>,
+}
+
+/// `khien admin soc list`
+#[derive(Args, Debug)]
+pub struct SocList {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Format of the result.
+    #[arg(long, short, value_enum, default_value = "text")]
+    pub output: TextOrJson,
+}
+
+/// `khien admin soc token` and `revoke`
+#[derive(Args, Debug)]
+pub struct SocName {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Name.
+    #[arg(long)]
+    pub name: String,
+}
+
+/// Whose a SOC is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SocKind {
+    /// See [`khien_server::admin::Kind::Ministry`].
+    Ministry,
+    /// See [`khien_server::admin::Kind::Province`].
+    Province,
+    /// See [`khien_server::admin::Kind::Infrastructure`].
+    Infrastructure,
+    /// See [`khien_server::admin::Kind::Foreign`].
+    Foreign,
 }
 
 /// Languages.
@@ -399,7 +567,7 @@ mod tests {
         let argv: Vec<OsString> = ["khien", "detect"].iter().chain(argv).map(OsString::from).collect();
         match parse(&argv, Text(Lang::En))?.command {
             Command::Detect(detect) => Ok(detect),
-            Command::Rules(_) => panic!("not detect"),
+            _ => panic!("not detect"),
         }
     }
 

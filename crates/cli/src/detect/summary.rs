@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::engine::{MalformedSample, Stats};
-use crate::output::{Counts, LEVELS, ndjson};
+use crate::output::{Counts, LEVELS};
 use crate::safe;
 use crate::terminal::Look;
 use crate::text::{Text, append};
@@ -148,7 +148,7 @@ impl Summary {
     /// For programs. Members may be added.
     pub fn to_json(&self, text: Text) -> Value {
         let by_level: serde_json::Map<String, Value> =
-            LEVELS.iter().map(|level| (ndjson::level(*level).to_owned(), self.findings.of(*level).into())).collect();
+            LEVELS.iter().map(|level| (level.name().to_owned(), self.findings.of(*level).into())).collect();
         let stats = &self.stats;
         json!({
             "files": { "read": stats.files_read, "failed": stats.files_failed, "not_found": self.input_problems, "bytes": stats.bytes },

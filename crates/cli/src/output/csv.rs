@@ -63,7 +63,7 @@ impl Render for Csv {
 
 fn head_cells(head: &Head, out: &mut Vec<u8>) {
     let cells = [
-        ndjson::level(head.level),
+        head.level.name(),
         &head.id,
         &head.title,
         ndjson::source(head.source),

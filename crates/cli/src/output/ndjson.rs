@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use khien_detect::finding::{Evidence, Finding, Head, Matched, Source};
-use khien_detect::rule::Level;
 
 use super::heads::Heads;
 use super::{Block, Form, Place, Render, Shared, json};
@@ -149,17 +148,6 @@ fn evidence(list: &[Evidence], files: &[Box<[u8]>], out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-/// The name of a level in files; the word of the Sigma specification.
-pub fn level(level: Level) -> &'static str {
-    match level {
-        Level::Informational => "informational",
-        Level::Low => "low",
-        Level::Medium => "medium",
-        Level::High => "high",
-        Level::Critical => "critical",
-    }
-}
-
 /// The name of a source in files.
 pub fn source(source: Source) -> &'static str {
     match source {
@@ -176,7 +164,7 @@ fn head_members(head: &Head, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"title\":");
     json::string(&head.title, out);
     out.extend_from_slice(b",\"level\":");
-    json::string(level(head.level), out);
+    json::string(head.level.name(), out);
     out.extend_from_slice(b",\"tags\":[");
     for (i, tag) in head.tags.iter().enumerate() {
         if i > 0 {

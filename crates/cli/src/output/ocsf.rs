@@ -86,7 +86,7 @@ impl Render for Ocsf {
             title: &head.title,
             description: None,
             author: head.author.as_deref(),
-            level: ndjson::level(head.level),
+            level: head.level.name(),
             tags: &head.tags,
             matched: &matched,
         };

@@ -11,11 +11,11 @@ use khien_event::evtx::{self, Item};
 use khien_event::taxonomy::Taxonomy;
 use khien_event::text::{LineFormat, TextDecoder};
 
-use super::again::Again;
 use super::read::{Chunk, Reading, Spare, Task};
 use crate::engine::{ExplainJob, Explanation};
 use crate::glob::Input;
 use crate::stop::Stop;
+use khien_event::whole::Whole;
 
 /// Explains the events that `job` asks for.
 pub(super) fn events(rules: &RuleSet, job: &ExplainJob) -> anyhow::Result<Vec<Explanation>> {
@@ -39,13 +39,13 @@ struct Explainer<'a> {
     rule: &'a Rule,
     job: &'a ExplainJob,
     taxonomy: &'static Taxonomy,
-    again: Again,
+    again: Whole,
     found: Vec<Explanation>,
 }
 
 impl<'a> Explainer<'a> {
     fn new(rule: &'a Rule, job: &'a ExplainJob) -> Self {
-        Self { rule, job, taxonomy: Taxonomy::embedded(), again: Again::new(), found: Vec::new() }
+        Self { rule, job, taxonomy: Taxonomy::embedded(), again: Whole::new(), found: Vec::new() }
     }
 
     fn is_full(&self) -> bool {

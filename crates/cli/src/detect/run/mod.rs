@@ -4,7 +4,6 @@
 //! the input, by whoever has finished the one whose turn it is, so that findings never depend on the number of threads. A
 //! fixed number of tasks is under way at once.
 
-mod again;
 mod explain;
 mod live;
 mod load;

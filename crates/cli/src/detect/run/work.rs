@@ -18,9 +18,9 @@ use khien_event::reasons;
 use khien_event::taxonomy::{KindId, Taxonomy};
 use khien_event::text::{LineFormat, TextDecoder};
 
-use super::again::Again;
 use super::read::{Chunk, Task};
 use crate::output::{Block, Form, Place, Render};
+use khien_event::whole::Whole;
 
 /// What all workers share.
 pub(super) struct Shared {
@@ -104,7 +104,7 @@ pub(super) struct Hand {
     text: Option<(LineFormat, i64, TextDecoder)>,
     render: Box<dyn Render>,
     spotter: Option<Spotter>,
-    again: Again,
+    again: Whole,
     /// Findings on the event at hand that wait for its fields.
     held: Vec<Held>,
     wanted: Wanted,
@@ -122,7 +122,7 @@ impl Hand {
             text: None,
             render,
             spotter: shared.indicators.clone().map(Spotter::new),
-            again: Again::new(),
+            again: Whole::new(),
             held: Vec::new(),
             wanted: Wanted::new(),
             text_shape: taxonomy.shape("text"),

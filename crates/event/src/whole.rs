@@ -1,24 +1,33 @@
-//! A second look at an event in which something was found: all of its fields, with their names.
+//! All fields of an event with their names, for those who need more of it than what rules ask for.
+//!
+//! Slower than the walk for rules: names and values are copied.
 
 use std::sync::Arc;
 
-use khien_event::decode::{Decode, Decoded, Malformed};
-use khien_event::event::{Event, Value};
-use khien_event::fields::{Field, Fields, Kind};
-use khien_event::json::{Emit, JsonDecoder, unescape_into};
-use khien_event::json_slow::kind_of_event;
-use khien_event::names::Names;
-use khien_event::taxonomy::{KindId, Taxonomy};
-use khien_event::text::TextDecoder;
+use crate::decode::{Decode, Decoded, Malformed};
+use crate::event::{Event, Value};
+use crate::fields::{Field, Fields, Kind};
+use crate::json::{Emit, JsonDecoder, unescape_into};
+use crate::json_slow::kind_of_event;
+use crate::names::Names;
+use crate::taxonomy::{KindId, Taxonomy};
+use crate::text::TextDecoder;
 
 /// See the module text.
-pub(super) struct Again {
+pub struct Whole {
     json: JsonDecoder,
     fields: Fields,
 }
 
-impl Again {
-    pub(super) fn new() -> Self {
+impl Default for Whole {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Whole {
+    /// A decoder of whole events.
+    pub fn new() -> Self {
         let names = Arc::new(Names::new());
         Self {
             json: JsonDecoder::new(names.clone(), Taxonomy::embedded(), Emit::All),
@@ -27,7 +36,10 @@ impl Again {
     }
 
     /// Decodes a record: with `text`, which remembers the tables before it, or as JSON.
-    pub(super) fn decode(&mut self, text: Option<&mut TextDecoder>, record: &[u8]) -> Result<Decoded, Malformed> {
+    ///
+    /// # Errors
+    /// What the decoder says about a record it cannot read.
+    pub fn decode(&mut self, text: Option<&mut TextDecoder>, record: &[u8]) -> Result<Decoded, Malformed> {
         self.fields.clear();
         match text {
             Some(text) => text.decode(record, &mut self.fields),
@@ -36,12 +48,12 @@ impl Again {
     }
 
     /// The fields of the record decoded last, with labels.
-    pub(super) fn fields(&self) -> &Fields {
+    pub fn fields(&self) -> &Fields {
         &self.fields
     }
 
     /// The record decoded last and its kind.
-    pub(super) fn event(&self, record: &[u8]) -> (Event, KindId) {
+    pub fn event(&self, record: &[u8]) -> (Event, KindId) {
         let list = self.fields.list().iter().enumerate();
         let label = |i| self.fields.label(i).to_owned();
         let event = Event { fields: list.map(|(i, field)| (label(i), value(&self.fields, record, field))).collect() };

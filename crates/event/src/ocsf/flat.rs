@@ -1,0 +1,127 @@
+//! The attributes of OCSF that a table has a column for.
+//!
+//! A table of events has one row for an event of any class, so a column is an attribute by its path, with `_` for the
+//! dots. What has no column is still in the raw record. The list may grow; a name never changes its meaning.
+
+use serde_json::Value as Json;
+
+use super::Normalised;
+use super::table;
+
+/// What values a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Text.
+    Text,
+    /// Whole numbers of 32 bits.
+    Number,
+}
+
+/// An attribute with a column of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Name of the column.
+    pub name: &'static str,
+    /// Path of the attribute.
+    pub path: &'static str,
+    /// Its values.
+    pub holds: Holds,
+}
+
+const fn text(name: &'static str, path: &'static str) -> Column {
+    Column { name, path, holds: Holds::Text }
+}
+
+const fn number(name: &'static str, path: &'static str) -> Column {
+    Column { name, path, holds: Holds::Number }
+}
+
+/// All columns, in their order.
+pub const COLUMNS: &[Column] = &[
+    text("device_hostname", "device.hostname"),
+    text("user_name", "user.name"),
+    text("user_domain", "user.domain"),
+    text("actor_user_name", "actor.user.name"),
+    text("actor_user_domain", "actor.user.domain"),
+    text("actor_process_file_path", "actor.process.file.path"),
+    text("actor_process_cmd_line", "actor.process.cmd_line"),
+    number("actor_process_pid", "actor.process.pid"),
+    text("process_file_path", "process.file.path"),
+    text("process_cmd_line", "process.cmd_line"),
+    number("process_pid", "process.pid"),
+    text("process_parent_process_file_path", "process.parent_process.file.path"),
+    text("process_parent_process_cmd_line", "process.parent_process.cmd_line"),
+    text("src_endpoint_ip", "src_endpoint.ip"),
+    text("src_endpoint_hostname", "src_endpoint.hostname"),
+    number("src_endpoint_port", "src_endpoint.port"),
+    text("dst_endpoint_ip", "dst_endpoint.ip"),
+    text("dst_endpoint_hostname", "dst_endpoint.hostname"),
+    number("dst_endpoint_port", "dst_endpoint.port"),
+    text("connection_info_protocol_name", "connection_info.protocol_name"),
+    text("query_hostname", "query.hostname"),
+    text("http_request_http_method", "http_request.http_method"),
+    text("http_request_url_url_string", "http_request.url.url_string"),
+    text("http_request_user_agent", "http_request.user_agent"),
+    number("http_response_code", "http_response.code"),
+    text("file_path", "file.path"),
+    text("module_file_path", "module.file.path"),
+    text("reg_key_path", "reg_key.path"),
+    text("reg_value_path", "reg_value.path"),
+    text("reg_value_name", "reg_value.name"),
+    text("win_service_name", "win_service.name"),
+    text("job_name", "job.name"),
+    text("group_name", "group.name"),
+    text("api_operation", "api.operation"),
+    text("session_uid", "session.uid"),
+    text("metadata_event_code", "metadata.event_code"),
+    text("metadata_log_name", "metadata.log_name"),
+    text("message", "message"),
+];
+
+/// The value of a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// Of a [`Holds::Text`] column.
+    Text(String),
+    /// Of a [`Holds::Number`] column.
+    Number(i32),
+}
+
+/// An event as a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flat {
+    /// The class, 0 for a Base Event.
+    pub class_uid: u32,
+    /// Its category.
+    pub category_uid: u8,
+    /// What happened.
+    pub activity_id: u32,
+    /// How severe the sender says it is; 1 (informational) when it says nothing.
+    pub severity_id: u8,
+    /// Column and value, in the order of [`COLUMNS`]; what is not there stands not here.
+    pub values: Vec<(usize, Scalar)>,
+}
+
+impl Normalised<'_> {
+    /// The event as a row.
+    pub fn flat(&self) -> Flat {
+        let Self { mapped, .. } = self;
+        let value = |(index, column): (usize, &Column)| {
+            let json = table::get(&mapped.tree, column.path)?;
+            let scalar = match (column.holds, json) {
+                (Holds::Text, Json::String(text)) => Scalar::Text(text.clone()),
+                (Holds::Text, Json::Number(number)) => Scalar::Text(number.to_string()),
+                (Holds::Number, Json::Number(number)) => Scalar::Number(i32::try_from(number.as_i64()?).ok()?),
+                _ => return None,
+            };
+            Some((index, scalar))
+        };
+        Flat {
+            class_uid: mapped.class.uid as u32,
+            category_uid: mapped.class.category,
+            activity_id: mapped.activity as u32,
+            severity_id: 1,
+            values: COLUMNS.iter().enumerate().filter_map(value).collect(),
+        }
+    }
+}

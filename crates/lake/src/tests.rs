@@ -1,0 +1,198 @@
+use khien_event::ocsf::flat::{COLUMNS, Flat, Scalar};
+use url::Url;
+
+use super::*;
+use crate::query::QueryError;
+
+const DAY_NS: i64 = 86_400_000_000_000;
+const NOON_NS: i64 = 20_000 * DAY_NS + DAY_NS / 2;
+
+fn lake(folder: &tempfile::TempDir) -> Url {
+    Url::from_directory_path(folder.path()).unwrap()
+}
+
+fn column(name: &str) -> usize {
+    COLUMNS.iter().position(|column| column.name == name).unwrap()
+}
+
+/// `count` events of `organisation`, of two classes and two days, from number `first` on.
+fn events(organisation: &str, first: u64, count: u64) -> EventRows {
+    let mut rows = EventRows::default();
+    for id in first..first + count {
+        let values = vec![(column("process_cmd_line"), Scalar::Text(format!("run {id}")))];
+        let class_uid = if id % 2 == 0 { 1007 } else { 0 };
+        let flat = Flat { class_uid, category_uid: 1, activity_id: 1, severity_id: 1, values };
+        rows.push(&EventRow {
+            event_id: id,
+            time_ns: Some(NOON_NS - (id % 3) as i64 * DAY_NS / 2),
+            received_ms: NOON_NS / 1_000_000,
+            organisation,
+            source: "s",
+            protocol: "ndjson",
+            kind: "windows/sysmon/1",
+            flat: &flat,
+            raw: format!("{{\"id\":{id}}}").as_bytes(),
+            raw_sha256: [id as u8; 32],
+            envelope: (id == first).then_some(b"{\"host\":\"h\"}".as_slice()),
+        });
+    }
+    rows
+}
+
+fn finding(organisation: &str, event_id: u64) -> FindingRows {
+    let mut rows = FindingRows::default();
+    rows.push(&FindingRow {
+        event_id,
+        time_ns: None,
+        received_ms: NOON_NS / 1_000_000,
+        organisation,
+        source: "s",
+        analytic: "rule",
+        rule_id: "r-1",
+        rule_title: "Title",
+        level: "high",
+        severity_id: 4,
+        tags: "[]",
+        matched: "{}",
+        events: "[1]",
+    });
+    rows
+}
+
+async fn ask(reader: &Reader, sql: &str, scope: &Scope) -> Result<String, QueryError> {
+    ask_within(reader, sql, scope, Limits::default()).await
+}
+
+async fn ask_within(reader: &Reader, sql: &str, scope: &Scope, limits: Limits) -> Result<String, QueryError> {
+    let mut written = reader.query(sql, scope, limits).await?.write(Output::Csv)?;
+    let mut out = Vec::new();
+    while let Some(bytes) = written.next().await? {
+        out.extend(bytes);
+    }
+    Ok(String::from_utf8(out).unwrap())
+}
+
+async fn filled(folder: &tempfile::TempDir) -> Writer {
+    let mut writer = Writer::open(&lake(folder)).await.unwrap();
+    writer.add(&mut events("soc-a", 0, 10), &mut finding("soc-a", 4));
+    writer.add(&mut events("soc-b", 10, 5), &mut FindingRows::default());
+    writer.commit(2, 1_000).await.unwrap();
+    writer
+}
+
+#[tokio::test]
+async fn rows_come_back_and_the_offset_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = filled(&folder).await;
+    assert_eq!(writer.committed(), Committed { events: 2, findings: 2 });
+    writer.add(&mut events("soc-b", 15, 2), &mut FindingRows::default());
+    writer.commit(7, 2_000).await.unwrap();
+    assert_eq!(writer.committed(), Committed { events: 7, findings: 2 });
+    let sql = "SELECT organisation, count(*) AS n, min(event_id) AS first FROM events GROUP BY 1 ORDER BY 1";
+    let wanted = "organisation,n,first\nsoc-a,10,0\nsoc-b,7,10\n";
+    assert_eq!(ask(&writer.reader(), sql, &Scope::All).await.unwrap(), wanted);
+    // Another process sees the same.
+    drop(writer);
+    assert_eq!(ask(&Reader::at(lake(&folder)), sql, &Scope::All).await.unwrap(), wanted);
+    let again = Writer::open(&lake(&folder)).await.unwrap();
+    assert_eq!(again.committed(), Committed { events: 7, findings: 2 });
+}
+
+#[tokio::test]
+async fn values_are_what_was_put_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let reader = filled(&folder).await.reader();
+    let sql = "SELECT event_id, time, time_known, class_uid, day, process_cmd_line, user_name, raw, envelope \
+               FROM events WHERE event_id IN (0, 1) ORDER BY event_id";
+    let wanted = "event_id,time,time_known,class_uid,day,process_cmd_line,user_name,raw,envelope\n\
+        0,2024-10-04T12:00:00Z,true,1007,2024-10-04,run 0,,\"{\"\"id\"\":0}\",\"{\"\"host\"\":\"\"h\"\"}\"\n\
+        1,2024-10-04T00:00:00Z,true,0,2024-10-04,run 1,,\"{\"\"id\"\":1}\",\n";
+    assert_eq!(ask(&reader, sql, &Scope::All).await.unwrap(), wanted);
+    let sql = "SELECT f.rule_id, e.raw FROM findings f JOIN events e USING (event_id)";
+    assert_eq!(ask(&reader, sql, &Scope::All).await.unwrap(), "rule_id,raw\nr-1,\"{\"\"id\"\":4}\"\n");
+}
+
+#[tokio::test]
+async fn nobody_sees_another_organisation() {
+    let folder = tempfile::tempdir().unwrap();
+    let reader = filled(&folder).await.reader();
+    let scope = Scope::Organisations(vec!["soc-b".into()]);
+    for (sql, wanted) in [
+        ("SELECT count(*) AS n FROM events", "n\n5\n"),
+        ("SELECT count(*) AS n FROM events WHERE organisation = 'soc-a' OR true", "n\n5\n"),
+        ("SELECT DISTINCT organisation AS o FROM events UNION SELECT organisation FROM events", "o\nsoc-b\n"),
+        ("SELECT count(*) AS n FROM findings", "n\n0\n"),
+        ("WITH events AS (SELECT * FROM events) SELECT max(event_id) AS n FROM events", "n\n14\n"),
+        ("SELECT count(*) AS n FROM (SELECT * FROM events LIMIT 100)", "n\n5\n"),
+    ] {
+        assert_eq!(ask(&reader, sql, &scope).await.unwrap(), wanted, "{sql}");
+    }
+    let nobody = Scope::Organisations(Vec::new());
+    assert_eq!(ask(&reader, "SELECT count(*) AS n FROM events", &nobody).await.unwrap(), "n\n0\n");
+}
+
+#[tokio::test]
+async fn only_queries_are_run_and_only_over_the_views() {
+    let folder = tempfile::tempdir().unwrap();
+    let reader = filled(&folder).await.reader();
+    let path = folder.path().join("events").display().to_string();
+    for sql in [
+        "DROP TABLE events",
+        "CREATE TABLE x AS SELECT 1",
+        "CREATE EXTERNAL TABLE x STORED AS PARQUET LOCATION '/tmp'",
+        "INSERT INTO events SELECT * FROM events",
+        "COPY events TO '/tmp/x.parquet'",
+        "SET datafusion.execution.batch_size = 1",
+        "SELECT 1; SELECT 2",
+        "SELECT * FROM information_schema.tables",
+        "SELECT nonsense FROM events",
+        "SELEC",
+        "",
+        &format!("SELECT * FROM '{path}'"),
+    ] {
+        let result = ask(&reader, sql, &Scope::All).await;
+        assert!(matches!(result, Err(QueryError::Sql(_))), "{sql}: {result:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_end_a_query() {
+    let folder = tempfile::tempdir().unwrap();
+    let reader = filled(&folder).await.reader();
+    let rows = Limits { rows: 14, ..Limits::default() };
+    assert!(matches!(ask_within(&reader, "SELECT * FROM events", &Scope::All, rows).await, Err(QueryError::Rows(14))));
+    let memory = Limits { memory_bytes: 1 << 20, ..Limits::default() };
+    let sql =
+        "SELECT a.value, count(DISTINCT b.value) FROM generate_series(1, 300) a, generate_series(1, 3000) b GROUP BY 1";
+    let result = ask_within(&reader, sql, &Scope::All, memory).await;
+    assert!(matches!(result, Err(QueryError::Memory(_))), "{result:?}");
+    let time = Limits { time: std::time::Duration::from_millis(20), ..Limits::default() };
+    let sql = "SELECT count(*) FROM generate_series(1, 6000) a, generate_series(1, 6000) b WHERE a.value * b.value = 7";
+    let result = ask_within(&reader, sql, &Scope::All, time).await;
+    assert!(matches!(result, Err(QueryError::Time(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn answers_are_written_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let reader = filled(&folder).await.reader();
+    let text = async |sql: &str, output| {
+        let mut written = reader.query(sql, &Scope::All, Limits::default()).await.unwrap().write(output).unwrap();
+        let mut out = Vec::new();
+        while let Some(bytes) = written.next().await.unwrap() {
+            out.extend(bytes);
+        }
+        out
+    };
+    let (some, none) =
+        ("SELECT event_id AS a, user_name AS b FROM events ORDER BY 1 LIMIT 2", "SELECT 1 AS a WHERE false");
+    let json: serde_json::Value = serde_json::from_slice(&text(some, Output::Json).await).unwrap();
+    assert_eq!(json, serde_json::json!([{"a": 0, "b": null}, {"a": 1, "b": null}]));
+    assert_eq!(text(none, Output::Json).await, b"[]\n");
+    assert_eq!(text(some, Output::Ndjson).await, b"{\"a\":0,\"b\":null}\n{\"a\":1,\"b\":null}\n");
+    assert_eq!(text(none, Output::Csv).await, b"a\n");
+    let arrow = arrow::ipc::reader::StreamReader::try_new(std::io::Cursor::new(text(some, Output::Arrow).await), None);
+    assert_eq!(arrow.unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 2);
+    let all: serde_json::Value = serde_json::from_slice(&text("SELECT * FROM events", Output::Json).await).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 15);
+}

@@ -1,0 +1,118 @@
+//! The one process that writes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deltalake::DeltaTable;
+use url::Url;
+
+use crate::columns::{EventRows, FindingRows, Rows};
+use crate::query::Reader;
+use crate::table::{self, LakeError, Shape};
+
+/// Up to which batch of the journal the tables go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Events: everything up to this batch may be forgotten elsewhere.
+    pub events: u64,
+    /// Findings. Behind `events` only when later batches gave none; ahead of it after a crash between the two.
+    pub findings: u64,
+}
+
+/// The newest state of the tables, for those who read in the same process.
+#[derive(Clone)]
+pub(crate) struct Latest(Arc<Mutex<(DeltaTable, DeltaTable)>>);
+
+impl Latest {
+    pub(crate) fn get(&self) -> (DeltaTable, DeltaTable) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// See the module text.
+pub struct Writer {
+    events: Open,
+    findings: Open,
+    latest: Latest,
+}
+
+struct Open {
+    table: DeltaTable,
+    shape: Shape,
+    waiting: Vec<Rows>,
+    committed: u64,
+}
+
+impl Open {
+    async fn new(lake: &Url, shape: Shape) -> Result<Self, LakeError> {
+        let table = table::open(lake, &shape).await?;
+        let committed = table::committed(&table).await?;
+        Ok(Self { table, shape, waiting: Vec::new(), committed })
+    }
+
+    async fn append(&mut self, sequence: u64, now_ms: i64) -> Result<(), LakeError> {
+        let rows = std::mem::take(&mut self.waiting);
+        let kept: Vec<Rows> = rows.iter().map(Rows::share).collect();
+        let result = table::append(&mut self.table, &self.shape, rows, sequence, now_ms).await;
+        match &result {
+            Ok(()) => self.committed = sequence,
+            // They are still to be written.
+            Err(_) => self.waiting = kept,
+        }
+        result
+    }
+}
+
+impl Writer {
+    /// Opens the lake at `lake`, a folder or an address that ends with a slash, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be read or made.
+    pub async fn open(lake: &Url) -> Result<Self, LakeError> {
+        let events = Open::new(lake, table::events()).await?;
+        let findings = Open::new(lake, table::findings()).await?;
+        let latest = Latest(Arc::new(Mutex::new((events.table.clone(), findings.table.clone()))));
+        Ok(Self { events, findings, latest })
+    }
+
+    /// Up to which batch the tables go.
+    pub fn committed(&self) -> Committed {
+        Committed { events: self.events.committed, findings: self.findings.committed }
+    }
+
+    /// Someone who reads what this writer has committed.
+    pub fn reader(&self) -> Reader {
+        Reader::following(self.latest.clone())
+    }
+
+    /// Takes rows that [`Writer::commit`] will write. Rows of batches that the tables hold already must not be added.
+    pub fn add(&mut self, events: &mut EventRows, findings: &mut FindingRows) {
+        if !events.is_empty() {
+            self.events.waiting.push(events.finish());
+        }
+        if !findings.is_empty() {
+            self.findings.waiting.push(findings.finish());
+        }
+    }
+
+    /// Rows that were added and not committed.
+    pub fn waiting_rows(&self) -> usize {
+        self.events.waiting.iter().map(|rows| rows.parts.len()).sum()
+    }
+
+    /// Commits everything added, which is everything up to batch `sequence`. Findings come first: after a crash between
+    /// the two tables, the batches are read again, and findings up to [`Committed::findings`] are there already.
+    ///
+    /// # Errors
+    /// When a table cannot be written; what was not committed is tried again by the next call.
+    pub async fn commit(&mut self, sequence: u64, now_ms: i64) -> Result<(), LakeError> {
+        if !self.findings.waiting.is_empty() {
+            self.findings.append(sequence, now_ms).await?;
+        }
+        if sequence > self.events.committed {
+            self.events.append(sequence, now_ms).await?;
+        }
+        let newest = (self.events.table.clone(), self.findings.table.clone());
+        *self.latest.0.lock().unwrap_or_else(PoisonError::into_inner) = newest;
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! What administrators do on the machine itself, whether the server runs or not.
+
+use std::path::Path;
+
+use khien_lake::{Answer, Limits, QueryError, Reader, Scope};
+pub use khien_sources::{Credential, Kind, NewSoc, Quota, Soc, SourcesError, Token};
+use khien_sources::{Moment, Sources};
+use khien_store::StoreError;
+use thiserror::Error;
+
+use crate::paths::Paths;
+use crate::{modules, system};
+
+/// Why something was not done.
+#[derive(Debug, Error)]
+pub enum AdminError {
+    /// The data folder cannot be used.
+    #[error("cannot use the data folder")]
+    Folder(#[from] std::io::Error),
+    /// The state database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The register of SOCs says no.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+}
+
+/// The state of a data folder.
+pub struct Admin {
+    sources: Sources,
+}
+
+impl Admin {
+    /// Opens the data folder at `data`, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub async fn open(data: &Path) -> Result<Self, AdminError> {
+        let paths = Paths::create(data)?;
+        let db = khien_store::connect(&paths.state()).await?;
+        modules::migrate(&db).await?;
+        Ok(Self { sources: Sources::new(db) })
+    }
+
+    /// Enters a SOC.
+    ///
+    /// # Errors
+    /// When its name cannot be used or is taken.
+    pub async fn add_soc(&self, new: NewSoc) -> Result<(Soc, Token), AdminError> {
+        Ok(self.sources.add(new, moment()?).await?)
+    }
+
+    /// Gives a SOC one more token.
+    ///
+    /// # Errors
+    /// When there is no such SOC.
+    pub async fn add_token(&self, name: &str) -> Result<Token, AdminError> {
+        Ok(self.sources.add_token(name, moment()?).await?)
+    }
+
+    /// Revokes all tokens of a SOC; how many.
+    ///
+    /// # Errors
+    /// When there is no such SOC.
+    pub async fn revoke(&self, name: &str) -> Result<u64, AdminError> {
+        Ok(self.sources.revoke(name, system::now_ms()).await?)
+    }
+
+    /// All SOCs with their credentials.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list_socs(&self) -> Result<Vec<(Soc, Vec<Credential>)>, AdminError> {
+        Ok(self.sources.list().await?)
+    }
+}
+
+fn moment() -> std::io::Result<Moment> {
+    Ok(Moment { now_ms: system::now_ms(), random: system::random()? })
+}
+
+/// Asks the lake of a data folder, with the rights of whoever may read the folder.
+///
+/// # Errors
+/// When the query cannot be started.
+pub async fn query(data: &Path, sql: &str, limits: Limits) -> Result<Answer, QueryError> {
+    let missing = || QueryError::Sql(format!("there is no lake in {}", data.display()));
+    let lake = data.join("lake").canonicalize().map_err(|_| missing())?;
+    let lake = url::Url::from_directory_path(lake).map_err(|()| missing())?;
+    Reader::at(lake).query(sql, &Scope::All, limits).await
+}

@@ -1,0 +1,138 @@
+//! Who sends a request: the token in whatever form its protocol carries it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use khien_ingest::quota::{Exceeded, Meter, Quota};
+use khien_sources::{Soc, Sources};
+use sha2::{Digest, Sha256};
+
+use super::error::Refused;
+use crate::system::now_ms;
+
+/// Looks tokens up.
+pub(crate) type Authenticator = Sources;
+
+/// How long a look-up is believed: a revoked token works no longer than this.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+/// Most tokens that are remembered; wrong ones are not.
+const REMEMBERED: usize = 10_000;
+
+/// Longest token that is looked at.
+const TOKEN_BYTES: usize = 512;
+
+/// Who may send, and how much they have sent.
+pub(crate) struct Senders {
+    authenticator: Authenticator,
+    known: Mutex<HashMap<[u8; 32], (Instant, Arc<Soc>)>>,
+    meters: Mutex<HashMap<String, Meter>>,
+}
+
+impl Senders {
+    pub(crate) fn new(authenticator: Authenticator) -> Self {
+        Self { authenticator, known: Mutex::default(), meters: Mutex::default() }
+    }
+
+    /// The SOC that sends a request.
+    pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Arc<Soc>, Refused> {
+        let token = token(headers).ok_or_else(|| {
+            Refused::new(
+                StatusCode::UNAUTHORIZED,
+                "no_token",
+                "send the token of the SOC as `Authorization: Bearer TOKEN`",
+            )
+        })?;
+        self.with_token(&token).await?.ok_or_else(|| {
+            Refused::new(StatusCode::UNAUTHORIZED, "wrong_token", "this token is unknown or was revoked")
+        })
+    }
+
+    /// The SOC that a token belongs to.
+    pub(crate) async fn with_token(&self, token: &str) -> Result<Option<Arc<Soc>>, Refused> {
+        let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        if let Some((since, soc)) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && since.elapsed() < BELIEVED
+        {
+            return Ok(Some(soc.clone()));
+        }
+        let found = self.authenticator.authenticate(token).await.map_err(|error| {
+            tracing::error!(error = %crate::pipeline::chain(&error), "tokens cannot be looked up");
+            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "state_unavailable", "tokens cannot be looked up")
+                .retry_after(1_000)
+        })?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(soc) = found.map(Arc::new) else {
+            known.remove(&key);
+            return Ok(None);
+        };
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(key, (Instant::now(), soc.clone()));
+        Ok(Some(soc))
+    }
+
+    /// Takes events from the quota of a SOC.
+    pub(crate) fn take(&self, soc: &Soc, events: u64, bytes: u64) -> Result<(), Exceeded> {
+        let quota = Quota {
+            events_per_second: soc.quota.events_per_second,
+            bytes_per_second: soc.quota.bytes_per_second,
+            events_per_day: soc.quota.events_per_day,
+        };
+        if quota == Quota::default() {
+            return Ok(());
+        }
+        let now_ms = now_ms();
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let meter = meters.entry(soc.name.clone()).or_insert_with(|| Meter::new(&quota, now_ms));
+        meter.take(&quota, events, bytes, now_ms)
+    }
+}
+
+/// The token in the header `Authorization`: `Bearer TOKEN`, `Splunk TOKEN`, `ApiKey TOKEN` (as it is, or in base64 behind
+/// an id), or `Basic` with the token as password.
+fn token(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = value.split_once(' ')?;
+    let rest = rest.trim();
+    let behind_colon = || {
+        let text = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+        Some(text.split_once(':')?.1.to_owned())
+    };
+    let token = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" | "splunk" => rest.to_owned(),
+        "apikey" => behind_colon().unwrap_or_else(|| rest.to_owned()),
+        "basic" => behind_colon()?,
+        _ => return None,
+    };
+    (!token.is_empty() && token.len() <= TOKEN_BYTES).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token_of(value: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        token(&headers)
+    }
+
+    #[test]
+    fn every_protocol_carries_the_token_its_own_way() {
+        let basic = format!("Basic {}", STANDARD.encode("x:t0k"));
+        let key = format!("ApiKey {}", STANDARD.encode("id:t0k"));
+        for value in ["Bearer t0k", "bearer  t0k ", "Splunk t0k", "ApiKey t0k", &basic, &key] {
+            assert_eq!(token_of(value).as_deref(), Some("t0k"), "{value}");
+        }
+        for value in ["t0k", "Digest t0k", "Bearer ", "Basic !!", &format!("Bearer {}", "x".repeat(513))] {
+            assert_eq!(token_of(value), None, "{value}");
+        }
+        assert_eq!(token(&HeaderMap::new()), None);
+    }
+}

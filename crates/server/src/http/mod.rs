@@ -1,0 +1,63 @@
+//! The HTTP interface: taking in, asking, and saying how things are.
+
+mod auth;
+mod body;
+mod bulk;
+mod error;
+mod hec;
+mod ingest;
+mod query;
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use khien_ingest::journal::Journal;
+use khien_lake::Reader;
+
+use crate::pipeline::Progress;
+use auth::Senders;
+
+pub(crate) use auth::Authenticator;
+pub(crate) use ingest::{Delivery, Intake, IntakeError};
+
+/// What requests are answered from.
+pub(crate) struct State {
+    pub(crate) intake: Intake,
+    pub(crate) senders: Senders,
+    pub(crate) reader: Reader,
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl State {
+    pub(crate) fn new(journal: Journal, authenticator: Authenticator, reader: Reader, progress: Arc<Progress>) -> Self {
+        Self { intake: Intake::new(journal), senders: Senders::new(authenticator), reader, progress }
+    }
+}
+
+type Shared = axum::extract::State<Arc<State>>;
+
+/// All addresses.
+pub(crate) fn router(state: Arc<State>) -> Router {
+    Router::new()
+        .route("/", get(bulk::welcome))
+        .route("/_license", get(bulk::license))
+        .route("/_bulk", post(bulk::bulk).put(bulk::bulk))
+        .route("/{index}/_bulk", post(bulk::bulk_of).put(bulk::bulk_of))
+        .route("/v1/ingest", post(ingest::ingest))
+        .route("/v1/query", post(query::query))
+        .route("/services/collector", post(hec::event))
+        .route("/services/collector/event", post(hec::event))
+        .route("/services/collector/event/1.0", post(hec::event))
+        .route("/services/collector/raw", post(hec::raw))
+        .route("/services/collector/health", get(hec::health))
+        .route("/healthz", get(status::health))
+        .route("/readyz", get(status::ready))
+        .route("/metrics", get(status::metrics))
+        .fallback(error::not_found)
+        // Bodies are read with bounds of their own.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(state)
+}

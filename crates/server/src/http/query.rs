@@ -1,0 +1,85 @@
+//! `POST /v1/query`: SQL over what the asker may see.
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use futures::stream;
+use khien_lake::{Limits, Output, QueryError, Scope};
+use serde::Deserialize;
+
+use super::Shared;
+use super::error::Refused;
+use crate::pipeline::chain;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    sql: String,
+    /// `json`, `ndjson`, `csv` or `arrow`; otherwise what the header `Accept` asks for, and JSON in the end.
+    format: Option<String>,
+}
+
+impl From<QueryError> for Refused {
+    fn from(error: QueryError) -> Self {
+        let (status, code) = match &error {
+            QueryError::Sql(_) => (StatusCode::BAD_REQUEST, "sql"),
+            QueryError::Time(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_time"),
+            QueryError::Memory(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_memory"),
+            QueryError::Rows(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_rows"),
+            QueryError::Lake(_) | QueryError::Output(_) => {
+                tracing::error!(error = %chain(&error), "a query failed");
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "lake", "the lake cannot be read now");
+            }
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+fn output(format: Option<&str>, headers: &HeaderMap) -> Result<Output, Refused> {
+    let named = |name: &str| match name {
+        "json" => Some(Output::Json),
+        "ndjson" => Some(Output::Ndjson),
+        "csv" => Some(Output::Csv),
+        "arrow" => Some(Output::Arrow),
+        _ => None,
+    };
+    if let Some(format) = format {
+        let message = || format!("format `{format}` is not known; json, ndjson, csv and arrow are");
+        return named(format).ok_or_else(|| Refused::bad_request("format", message()));
+    }
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let wanted = accept.split(',').filter_map(|item| match item.split(';').next().unwrap_or_default().trim() {
+        "application/json" => Some(Output::Json),
+        "application/x-ndjson" => Some(Output::Ndjson),
+        "text/csv" => Some(Output::Csv),
+        "application/vnd.apache.arrow.stream" => Some(Output::Arrow),
+        _ => None,
+    });
+    Ok(wanted.into_iter().next().unwrap_or(Output::Json))
+}
+
+pub(crate) async fn query(
+    State(state): Shared,
+    headers: HeaderMap,
+    question: Result<Json<Question>, JsonRejection>,
+) -> Result<Response, Refused> {
+    let soc = state.senders.of(&headers).await?;
+    let Json(question) = question.map_err(|error| Refused::bad_request("question", error.body_text()))?;
+    let output = output(question.format.as_deref(), &headers)?;
+    let scope = Scope::Organisations(vec![soc.name.clone()]);
+    let mut written = state.reader.query(&question.sql, &scope, Limits::default()).await?.write(output)?;
+    // What fails before the first rows is still an error of the request; later the answer ends early.
+    let first = written.next().await?;
+    let rest = stream::try_unfold(written, |mut written| async {
+        let bytes = written.next().await.inspect_err(|error| tracing::warn!(%error, "an answer ended early"))?;
+        Ok::<_, QueryError>(bytes.map(|bytes| (Bytes::from(bytes), written)))
+    });
+    let all = futures::StreamExt::chain(stream::iter(first.map(|bytes| Ok(Bytes::from(bytes)))), rest);
+    let response = Response::builder().header(header::CONTENT_TYPE, output.media_type());
+    response
+        .body(Body::from_stream(all))
+        .map_err(|_| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the answer cannot be sent"))
+}

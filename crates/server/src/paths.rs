@@ -1,0 +1,41 @@
+//! Where things are in the data folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+/// The data folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Paths(PathBuf);
+
+impl Paths {
+    /// The folder at `path`, which is made when it is not there, readable by its owner only.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)?;
+        Ok(Self(path.canonicalize()?))
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+
+    pub(crate) fn lake_folder(&self) -> PathBuf {
+        self.0.join("lake")
+    }
+
+    /// The address of the lake.
+    pub(crate) fn lake(&self) -> io::Result<Url> {
+        std::fs::create_dir_all(self.lake_folder())?;
+        Url::from_directory_path(self.lake_folder()).map_err(|()| io::ErrorKind::InvalidFilename.into())
+    }
+
+    /// The address of the state database.
+    pub(crate) fn state(&self) -> String {
+        format!("sqlite://{}?mode=rwc", self.0.join("state.db").display())
+    }
+}

@@ -1,0 +1,150 @@
+//! Puts results into order and commits them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use khien_ingest::journal::Trimmer;
+use khien_lake::Writer;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::chain;
+use super::worker::Lot;
+use crate::system::now_ms;
+
+/// How long rows wait before they are committed.
+const AGE: Duration = Duration::from_millis(800);
+
+/// Bytes of rows from which they are committed at once.
+const BYTES: usize = 96 << 20;
+
+/// Pauses between attempts while the lake cannot be written.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15)];
+
+/// What the committer counts, for everyone to see.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) events: AtomicU64,
+    pub(crate) findings: AtomicU64,
+    pub(crate) malformed: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    /// Last batch whose events can be asked for.
+    pub(crate) committed: AtomicU64,
+}
+
+/// See the module text.
+pub(crate) struct Committer {
+    journal: Trimmer,
+    /// Where the lake is on this machine's disks, if it is there.
+    folder: Option<PathBuf>,
+    progress: Arc<Progress>,
+}
+
+/// Rows that were added and not committed.
+#[derive(Default)]
+struct Waiting {
+    bytes: usize,
+    since: Option<Instant>,
+    /// The last batch of which all rows were added.
+    sequence: u64,
+}
+
+impl Committer {
+    pub(crate) fn new(journal: Trimmer, folder: Option<PathBuf>, progress: Arc<Progress>) -> Self {
+        Self { journal, folder, progress }
+    }
+
+    /// Commits what comes until nothing more can come.
+    pub(crate) async fn run(self, mut writer: Writer, mut lots: mpsc::Receiver<Lot>) {
+        // By the number of the batch before.
+        let mut early: HashMap<u64, Lot> = HashMap::new();
+        let mut waiting = Waiting { sequence: writer.committed().events, ..Waiting::default() };
+        self.progress.committed.store(waiting.sequence, Ordering::Relaxed);
+        loop {
+            let due = waiting.since.map(|since| since + AGE);
+            let lot = match due {
+                Some(due) => timeout_at(due, lots.recv()).await,
+                None => Ok(lots.recv().await),
+            };
+            match lot {
+                Ok(Some(lot)) => {
+                    early.insert(lot.previous, lot);
+                    while let Some(lot) = early.remove(&waiting.sequence) {
+                        self.add(lot, &mut writer, &mut waiting);
+                    }
+                    if waiting.bytes >= BYTES {
+                        self.commit(&mut writer, &mut waiting).await;
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => self.commit(&mut writer, &mut waiting).await,
+            }
+        }
+        self.commit(&mut writer, &mut waiting).await;
+    }
+
+    fn add(&self, mut lot: Lot, writer: &mut Writer, waiting: &mut Waiting) {
+        let count = |counter: &AtomicU64, amount: usize| counter.fetch_add(amount as u64, Ordering::Relaxed);
+        count(&self.progress.events, lot.events.len());
+        count(&self.progress.findings, lot.findings.len());
+        count(&self.progress.malformed, lot.malformed as usize);
+        waiting.bytes += lot.events.bytes();
+        waiting.sequence = lot.sequence;
+        waiting.since.get_or_insert_with(Instant::now);
+        writer.add(&mut lot.events, &mut lot.findings);
+    }
+
+    /// Commits, however long it takes: nothing else can be done with the rows.
+    async fn commit(&self, writer: &mut Writer, waiting: &mut Waiting) {
+        if waiting.since.is_none() {
+            return;
+        }
+        for attempt in 0.. {
+            match writer.commit(waiting.sequence, now_ms()).await {
+                Ok(()) => break,
+                Err(error) => {
+                    self.progress.failures.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(error = %chain(&error), attempt, "the lake cannot be written, trying again");
+                    sleep(PAUSES[attempt.min(PAUSES.len() - 1)]).await;
+                }
+            }
+        }
+        self.progress.commits.fetch_add(1, Ordering::Relaxed);
+        self.progress.committed.store(waiting.sequence, Ordering::Relaxed);
+        (waiting.bytes, waiting.since) = (0, None);
+        self.trim(waiting.sequence).await;
+    }
+
+    /// Gives up segments of the journal, after what replaces them is durable.
+    async fn trim(&self, sequence: u64) {
+        let (journal, folder) = (self.journal.clone(), self.folder.clone());
+        let trimmed = tokio::task::spawn_blocking(move || {
+            if !journal.can_trim(sequence) {
+                return Ok(());
+            }
+            if let Some(folder) = folder {
+                sync_disk(&folder)?;
+            }
+            journal.trim(sequence)
+        });
+        match trimmed.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "segments of the journal cannot be given up"),
+            Err(_) => tracing::error!("giving up segments of the journal failed"),
+        }
+    }
+}
+
+/// Makes everything on the disk of `folder` durable.
+fn sync_disk(folder: &std::path::Path) -> std::io::Result<()> {
+    let folder = std::fs::File::open(folder)?;
+    #[cfg(target_os = "linux")]
+    return Ok(rustix::fs::syncfs(&folder)?);
+    #[cfg(not(target_os = "linux"))]
+    folder.sync_all()
+}

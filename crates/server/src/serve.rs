@@ -1,0 +1,267 @@
+//! Starting and stopping a server.
+
+use std::future::IntoFuture as _;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use khien_detect::engine::Detector;
+use khien_detect::rule::Rule;
+use khien_event::taxonomy::Taxonomy;
+use khien_ingest::journal::{Journal, OpenError, Options, RealDisk, Running};
+use khien_lake::{LakeError, Writer};
+use khien_sources::{Sources, SourcesError};
+use khien_store::StoreError;
+use thiserror::Error;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ServerConfig};
+
+use crate::http::{self, Intake, State};
+use crate::paths::Paths;
+use crate::pipeline::{Committer, Pipeline, Progress};
+use crate::{modules, syslog};
+
+/// What a server is started with.
+pub struct Setup {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where HTTP is spoken.
+    pub listen: SocketAddr,
+    /// Where syslog is.
+    pub syslog: Syslog,
+    /// The rules that all events are matched against.
+    pub rules: Vec<Rule>,
+    /// Threads that decode and match; 0 for one a processor.
+    pub threads: usize,
+}
+
+/// Listeners for syslog.
+#[derive(Clone, Debug, Default)]
+pub struct Syslog {
+    /// Datagrams.
+    pub udp: Option<SocketAddr>,
+    /// Plain streams.
+    pub tcp: Option<SocketAddr>,
+    /// Streams in TLS 1.3.
+    pub tls: Option<SocketAddr>,
+    /// Certificate chain and private key, as PEM files.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Name of the SOC whose messages these are.
+    pub soc: Option<String>,
+}
+
+/// Why a server cannot be started.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The data folder cannot be used.
+    #[error("cannot use the data folder {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// An address cannot be listened at.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The lake cannot be opened.
+    #[error("cannot open the lake")]
+    Lake(#[from] LakeError),
+    /// The state database cannot be opened.
+    #[error("cannot open the state database")]
+    Store(#[from] StoreError),
+    /// The SOC of the syslog listeners is not there.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+    /// Syslog listeners need to know whose messages come in.
+    #[error("syslog listeners need --syslog-source: the SOC whose messages these are")]
+    NoSyslogSource,
+    /// TLS needs a certificate.
+    #[error("--syslog-tls needs --tls-cert and --tls-key")]
+    NoCertificate,
+    /// Certificate or key cannot be used.
+    #[error("cannot use the certificate {path}: {reason}")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A server that runs.
+pub struct Server {
+    /// Where HTTP is spoken.
+    pub address: SocketAddr,
+    /// Where syslog is spoken.
+    pub syslog: Vec<(&'static str, SocketAddr)>,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+    http: JoinHandle<io::Result<()>>,
+    pipeline: Pipeline,
+    journal: Running,
+}
+
+/// Starts a server. It answers as soon as this returns.
+///
+/// # Errors
+/// When something it needs cannot be used.
+pub async fn start(setup: Setup) -> Result<Server, ServeError> {
+    let failed = |source| ServeError::Folder { path: setup.data.clone(), source };
+    let paths = Paths::create(&setup.data).map_err(failed)?;
+    let db = khien_store::connect(&paths.state()).await?;
+    modules::migrate(&db).await?;
+    let sources = Sources::new(db);
+    let writer = Writer::open(&paths.lake().map_err(failed)?).await?;
+    let committed = writer.committed();
+    let (journal, running) = open_journal(&paths, committed.events)?;
+    let intake = Intake::new(journal.clone());
+    let (stop, stopping) = watch::channel(false);
+    let sinks = syslog_sink(&setup.syslog, &sources, &intake, &stopping).await?;
+
+    let http = TcpListener::bind(setup.listen).await;
+    let http = http.map_err(|source| ServeError::Listen { address: setup.listen, source })?;
+    let address = http.local_addr().map_err(|source| ServeError::Listen { address: setup.listen, source })?;
+    let mut listeners = JoinSet::new();
+    let syslog = match sinks {
+        Some(sink) => listen_syslog(&setup.syslog, &sink, &mut listeners).await?,
+        None => Vec::new(),
+    };
+
+    let detector = Arc::new(Detector::new(setup.rules, &[], Taxonomy::embedded()));
+    let progress = Arc::new(Progress::default());
+    let reader = writer.reader();
+    let committer = Committer::new(journal.trimmer(), Some(paths.lake_folder()), progress.clone());
+    let pipeline = Pipeline::start(&journal, &detector, writer, committer, workers(setup.threads));
+    let state = Arc::new(State::new(journal, sources, reader, progress));
+    let service = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let mut stopped = stopping.clone();
+    let serve = axum::serve(http, service).with_graceful_shutdown(async move {
+        // An error means that the server is gone.
+        drop(stopped.wait_for(|stop| *stop).await);
+    });
+    Ok(Server {
+        address,
+        syslog,
+        stop,
+        listeners,
+        http: tokio::spawn(serve.into_future()),
+        pipeline: pipeline.map_err(ServeError::Thread)?,
+        journal: running,
+    })
+}
+
+impl Server {
+    /// Stops in order: nothing more is taken in, and everything taken in is committed.
+    pub async fn stop(mut self) {
+        // Listeners that have ended already do not hear it.
+        self.stop.send(true).ok();
+        while self.listeners.join_next().await.is_some() {}
+        match self.http.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the HTTP server failed"),
+            Err(error) => tracing::error!(%error, "the HTTP server did not end in order"),
+        }
+        // Now nobody has the journal any more, so that it closes and the pipeline ends.
+        let journal = self.journal;
+        if tokio::task::spawn_blocking(move || journal.join()).await.is_err() {
+            tracing::error!("the journal did not end in order");
+        }
+        self.pipeline.join().await;
+    }
+}
+
+fn workers(threads: usize) -> usize {
+    match threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    }
+}
+
+fn open_journal(paths: &Paths, committed: u64) -> Result<(Journal, Running), OpenError> {
+    let (journal, running, found) = Journal::open(&paths.journal(), committed, Options::default(), Box::new(RealDisk))?;
+    if found.cut_bytes > 0 {
+        tracing::info!(bytes = found.cut_bytes, "a write that was never acknowledged was cut off the journal");
+    }
+    for path in &found.damaged {
+        tracing::error!(path = %path.display(), "a file of the journal is damaged; it is kept as it is");
+    }
+    Ok((journal, running))
+}
+
+/// Where syslog goes, when some listener is wanted.
+async fn syslog_sink(
+    setup: &Syslog,
+    sources: &Sources,
+    intake: &Intake,
+    stop: &watch::Receiver<bool>,
+) -> Result<Option<syslog::Sink>, ServeError> {
+    if setup.udp.or(setup.tcp).or(setup.tls).is_none() {
+        return Ok(None);
+    }
+    let name = setup.soc.as_deref().ok_or(ServeError::NoSyslogSource)?;
+    let soc = Arc::new(sources.named(name).await?);
+    Ok(Some(syslog::Sink { intake: intake.clone(), soc, stop: stop.clone() }))
+}
+
+/// Starts the listeners for syslog; where they are.
+async fn listen_syslog(
+    setup: &Syslog,
+    sink: &syslog::Sink,
+    listeners: &mut JoinSet<()>,
+) -> Result<Vec<(&'static str, SocketAddr)>, ServeError> {
+    let mut bound = Vec::new();
+    if let Some(address) = setup.udp {
+        let failed = |source| ServeError::Listen { address, source };
+        let socket = UdpSocket::bind(address).await.map_err(failed)?;
+        bound.push(("udp", socket.local_addr().map_err(failed)?));
+        listeners.spawn(syslog::udp(socket, sink.clone()));
+    }
+    let tls = match setup.tls {
+        Some(_) => Some(acceptor(setup)?),
+        None => None,
+    };
+    for (name, address, tls) in [("tcp", setup.tcp, None), ("tls", setup.tls, tls)] {
+        let Some(address) = address else { continue };
+        let failed = |source| ServeError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        bound.push((name, listener.local_addr().map_err(failed)?));
+        listeners.spawn(syslog::tcp(listener, tls, sink.clone()));
+    }
+    Ok(bound)
+}
+
+/// What greets TLS clients.
+fn acceptor(setup: &Syslog) -> Result<TlsAcceptor, ServeError> {
+    let (certificate, key) = setup.identity.as_ref().ok_or(ServeError::NoCertificate)?;
+    let failed = |path: &PathBuf, reason: String| ServeError::Certificate { path: path.clone(), reason };
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|error| failed(certificate, error.to_string()))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(key, error.to_string()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
+        .map_err(|error| failed(certificate, error.to_string()))?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

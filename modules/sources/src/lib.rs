@@ -1,0 +1,14 @@
+//! The register of SOCs: who may send events, with which credentials, and how much.
+//!
+//! A SOC (security operations centre) is an organisation that sends events. It has credentials, of which only a hash is
+//! kept, and a quota. What it is not: it takes in no event; see `khien-ingest`. Invariants: a token is shown once, when
+//! it is made; a revoked credential never works again; names are unique and never change.
+
+mod migrations;
+mod model;
+mod service;
+mod store;
+
+pub use migrations::migrations;
+pub use model::{Credential, Kind, NewSoc, Quota, Soc, Token};
+pub use service::{Moment, Sources, SourcesError};

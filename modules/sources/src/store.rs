@@ -1,0 +1,151 @@
+//! The tables and all queries on them.
+
+use khien_store::StoreError;
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue::Set, DatabaseConnection, FromJsonQueryResult, QueryOrder as _, TransactionTrait as _};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Credential, Kind, Quota, Soc};
+
+mod soc {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "soc")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(super) id: Uuid,
+        pub(super) name: String,
+        pub(super) kind: String,
+        pub(super) quota: StoredQuota,
+        pub(super) created_ms: i64,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+struct StoredQuota(Quota);
+
+mod credential {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "soc_credential")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(super) id: Uuid,
+        pub(super) soc_id: Uuid,
+        pub(super) hash: Vec<u8>,
+        pub(super) created_ms: i64,
+        pub(super) revoked_ms: Option<i64>,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+impl TryFrom<soc::Model> for Soc {
+    type Error = StoreError;
+
+    fn try_from(row: soc::Model) -> Result<Self, StoreError> {
+        let kind = row.kind.parse::<Kind>();
+        let kind = kind.map_err(|()| StoreError::Database(DbErr::Type(format!("unknown kind `{}`", row.kind))))?;
+        Ok(Self { id: row.id, name: row.name, kind, quota: row.quota.0, created_ms: row.created_ms })
+    }
+}
+
+impl From<credential::Model> for Credential {
+    fn from(row: credential::Model) -> Self {
+        Self { id: row.id, soc: row.soc_id, created_ms: row.created_ms, revoked_ms: row.revoked_ms }
+    }
+}
+
+fn new_credential(credential: &Credential, hash: Vec<u8>) -> credential::ActiveModel {
+    credential::ActiveModel {
+        id: Set(credential.id),
+        soc_id: Set(credential.soc),
+        hash: Set(hash),
+        created_ms: Set(credential.created_ms),
+        revoked_ms: Set(credential.revoked_ms),
+    }
+}
+
+/// Adds a SOC and its first credential.
+pub(crate) async fn add(
+    db: &DatabaseConnection,
+    soc: &Soc,
+    credential: &Credential,
+    hash: Vec<u8>,
+) -> Result<(), StoreError> {
+    let transaction = db.begin().await?;
+    let row = soc::ActiveModel {
+        id: Set(soc.id),
+        name: Set(soc.name.clone()),
+        kind: Set(soc.kind.name().to_owned()),
+        quota: Set(StoredQuota(soc.quota)),
+        created_ms: Set(soc.created_ms),
+    };
+    soc::Entity::insert(row).exec_without_returning(&transaction).await?;
+    credential::Entity::insert(new_credential(credential, hash)).exec_without_returning(&transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Adds a credential to a SOC.
+pub(crate) async fn add_credential(
+    db: &DatabaseConnection,
+    credential: &Credential,
+    hash: Vec<u8>,
+) -> Result<(), StoreError> {
+    credential::Entity::insert(new_credential(credential, hash)).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Revokes all credentials of a SOC that are not revoked yet; how many.
+pub(crate) async fn revoke(db: &DatabaseConnection, soc: Uuid, now_ms: i64) -> Result<u64, StoreError> {
+    let revoked = credential::Entity::update_many()
+        .col_expr(credential::Column::RevokedMs, Expr::value(now_ms))
+        .filter(credential::Column::SocId.eq(soc))
+        .filter(credential::Column::RevokedMs.is_null())
+        .exec(db)
+        .await?;
+    Ok(revoked.rows_affected)
+}
+
+/// The SOC whose valid credential has this hash.
+pub(crate) async fn with_credential(db: &DatabaseConnection, hash: Vec<u8>) -> Result<Option<Soc>, StoreError> {
+    let credential = credential::Entity::find()
+        .filter(credential::Column::Hash.eq(hash))
+        .filter(credential::Column::RevokedMs.is_null())
+        .one(db)
+        .await?;
+    let Some(credential) = credential else { return Ok(None) };
+    soc::Entity::find_by_id(credential.soc_id).one(db).await?.map(Soc::try_from).transpose()
+}
+
+/// The SOC with this name.
+pub(crate) async fn named(db: &DatabaseConnection, name: &str) -> Result<Option<Soc>, StoreError> {
+    soc::Entity::find().filter(soc::Column::Name.eq(name)).one(db).await?.map(Soc::try_from).transpose()
+}
+
+/// All SOCs by name, each with its credentials.
+pub(crate) async fn list(db: &DatabaseConnection) -> Result<Vec<(Soc, Vec<Credential>)>, StoreError> {
+    let mut credentials: Vec<Credential> = (credential::Entity::find().order_by_asc(credential::Column::CreatedMs))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(Credential::from)
+        .collect();
+    let mut found = Vec::new();
+    for row in soc::Entity::find().order_by_asc(soc::Column::Name).all(db).await? {
+        let soc = Soc::try_from(row)?;
+        let own = credentials.extract_if(.., |credential| credential.soc == soc.id).collect();
+        found.push((soc, own));
+    }
+    Ok(found)
+}

@@ -48,7 +48,7 @@ pub struct Syslog {
     pub udp: Option<SocketAddr>,
     /// Plain streams.
     pub tcp: Option<SocketAddr>,
-    /// Streams in TLS 1.3.
+    /// Streams in TLS 1.2 or 1.3.
     pub tls: Option<SocketAddr>,
     /// Certificate chain and private key, as PEM files.
     pub identity: Option<(PathBuf, PathBuf)>,
@@ -260,7 +260,8 @@ fn acceptor(setup: &Syslog) -> Result<TlsAcceptor, ServeError> {
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(key, error.to_string()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
+        // Version 1.2 too: rsyslog as Debian 12 has it speaks nothing newer.
+        .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
         .map_err(|error| failed(certificate, error.to_string()))?;
     Ok(TlsAcceptor::from(Arc::new(config)))

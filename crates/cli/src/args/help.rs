@@ -417,7 +417,7 @@ const ARGUMENTS: &[ArgumentHelp] = &[
     ),
     argument("serve", "syslog_udp", ADDRESS, ["Nhận syslog qua UDP", "Take syslog over UDP"]),
     argument("serve", "syslog_tcp", ADDRESS, ["Nhận syslog qua TCP", "Take syslog over TCP"]),
-    argument("serve", "syslog_tls", ADDRESS, ["Nhận syslog qua TLS 1.3", "Take syslog over TLS 1.3"]),
+    argument("serve", "syslog_tls", ADDRESS, ["Nhận syslog qua TLS", "Take syslog over TLS"]),
     argument("serve", "tls_cert", FILE, ["Chuỗi chứng thư (PEM)", "Certificate chain (PEM)"]),
     argument("serve", "tls_key", FILE, ["Khóa riêng (PEM)", "Private key (PEM)"]),
     argument(

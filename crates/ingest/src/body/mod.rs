@@ -6,6 +6,7 @@
 pub mod bulk;
 pub mod hec;
 pub mod lines;
+pub mod otlp;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};

@@ -40,6 +40,12 @@ pub(crate) struct IntakeError(pub(crate) Refusal);
 
 impl From<IntakeError> for Refused {
     fn from(IntakeError(refusal): IntakeError) -> Self {
+        refusal.into()
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
         let busy = |code, message: &str| Self::new(StatusCode::TOO_MANY_REQUESTS, code, message).retry_after(1_000);
         match refusal {
             Refusal::Busy => busy("busy", "too much is under way, send it again a little later"),

@@ -6,6 +6,7 @@ mod bulk;
 mod error;
 mod hec;
 mod ingest;
+mod otlp;
 mod query;
 mod status;
 
@@ -41,12 +42,14 @@ type Shared = axum::extract::State<Arc<State>>;
 
 /// All addresses.
 pub(crate) fn router(state: Arc<State>) -> Router {
+    let grpc = otlp::grpc(state.clone());
     Router::new()
         .route("/", get(bulk::welcome))
         .route("/_license", get(bulk::license))
         .route("/_bulk", post(bulk::bulk).put(bulk::bulk))
         .route("/{index}/_bulk", post(bulk::bulk_of).put(bulk::bulk_of))
         .route("/v1/ingest", post(ingest::ingest))
+        .route("/v1/logs", post(otlp::logs))
         .route("/v1/query", post(query::query))
         .route("/services/collector", post(hec::event))
         .route("/services/collector/event", post(hec::event))
@@ -60,4 +63,5 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         // Bodies are read with bounds of their own.
         .layer(DefaultBodyLimit::disable())
         .with_state(state)
+        .route_service(otlp::GRPC, grpc)
 }

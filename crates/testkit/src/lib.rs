@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub mod ocsf;
+pub mod server;
 
 /// Most bytes that one archive may unpack to. Above the largest corpus, below what would hurt a test machine.
 const UNPACKED_BYTES: u64 = 1 << 30;

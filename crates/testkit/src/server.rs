@@ -1,0 +1,172 @@
+//! The program as a server, started and ended by tests, and just enough HTTP to talk to it.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A server that runs as a process of its own.
+pub struct Server {
+    child: Child,
+    /// Where HTTP is spoken.
+    pub address: SocketAddr,
+    /// Where syslog is: protocol and address.
+    pub syslog: Vec<(String, SocketAddr)>,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// Headers, in lower case.
+    pub headers: String,
+    /// Body.
+    pub body: String,
+}
+
+impl Response {
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Server {
+    /// Starts `binary` on the data folder `data`, listening wherever the system likes, and waits until it answers.
+    pub fn start(binary: &str, data: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary);
+        command.args(["serve", "--lang", "en", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(arguments);
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("standard error is a pipe")).lines();
+        let wanted =
+            1 + arguments.iter().filter(|a| ["--syslog-udp", "--syslog-tcp", "--syslog-tls"].contains(a)).count();
+        let (mut address, mut syslog) = (None, Vec::new());
+        while usize::from(address.is_some()) + syslog.len() < wanted {
+            let Some(Ok(line)) = lines.next() else {
+                panic!("the server ended before it was ready: {:?}", child.wait());
+            };
+            if let Some((_, found)) = line.split_once("ready at http://") {
+                address = found.parse().ok();
+            } else if let Some((protocol, at)) = line.strip_prefix("takes syslog (").and_then(|l| l.split_once(") at "))
+            {
+                syslog.push((protocol.to_owned(), at.parse().expect("an address")));
+            }
+        }
+        // Nobody reads what it logs, but it must not wait for that.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address: address.expect("it was ready"), syslog }
+    }
+
+    /// Ends it at once, wherever it is.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ended");
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(mut self) {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().expect("kill is there");
+        assert!(asked.success());
+        assert!(self.child.wait().expect("it ended").success());
+    }
+
+    /// Sends a request and reads the answer.
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        try_request(self.address, method, path, headers, body).expect("the server answers")
+    }
+
+    /// Sends a request with the token of a SOC.
+    pub fn post(&self, path: &str, token: &str, body: &[u8]) -> Response {
+        let token = format!("Bearer {token}");
+        self.request("POST", path, &[("authorization", &token), ("content-type", "application/json")], body)
+    }
+
+    /// Asks the lake as the SOC with this token.
+    pub fn query(&self, token: &str, sql: &str) -> serde_json::Value {
+        let question = serde_json::json!({"sql": sql}).to_string();
+        let response = self.post("/v1/query", token, question.as_bytes());
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json()
+    }
+
+    /// Asks until the answer is the one that is wanted, for a while; the last answer.
+    pub fn wait_for(&self, token: &str, sql: &str, wanted: &serde_json::Value) -> serde_json::Value {
+        let mut answer = self.query(token, sql);
+        for _ in 0..300 {
+            if answer == *wanted {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            answer = self.query(token, sql);
+        }
+        answer
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Sends a request and reads the answer.
+///
+/// # Errors
+/// When nobody answers.
+pub fn try_request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Response> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let broken = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(broken)?;
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(broken)?;
+    let headers = head.to_ascii_lowercase();
+    let body = match headers.contains("transfer-encoding: chunked") {
+        true => chunks(body).ok_or_else(broken)?,
+        false => body.to_owned(),
+    };
+    Ok(Response { status, headers, body })
+}
+
+/// A body that comes in chunks; `None` when it was cut off.
+fn chunks(mut rest: &str) -> Option<String> {
+    let mut body = String::new();
+    loop {
+        let (size, behind) = rest.split_once("\r\n")?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.push_str(behind.get(..size)?);
+        rest = behind.get(size..)?.strip_prefix("\r\n")?;
+    }
+}
+
+/// Enters a SOC in the data folder; its token.
+pub fn add_soc(binary: &str, data: &Path, name: &str, more: &[&str]) -> String {
+    let mut command = Command::new(binary);
+    command.args(["admin", "soc", "add", "--name", name, "--kind", "ministry", "--data"]).arg(data).args(more);
+    let output = command.output().expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("a token is text").trim().to_owned()
+}

@@ -7,6 +7,7 @@
 //! several events. A finding names its events by `finding_info.related_events[].uid`, which is their `metadata.uid`.
 
 mod convert;
+pub mod fast;
 pub mod flat;
 mod table;
 

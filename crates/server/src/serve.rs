@@ -147,7 +147,7 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
         None => Vec::new(),
     };
 
-    let detector = Arc::new(Detector::new(setup.rules, &[], Taxonomy::embedded()));
+    let detector = Arc::new(Detector::new(setup.rules, &khien_event::ocsf::fast::fields(), Taxonomy::embedded()));
     let progress = Arc::new(Progress::default());
     let reader = writer.reader();
     let committer = Committer::new(journal.trimmer(), Some(paths.lake_folder()), progress.clone());

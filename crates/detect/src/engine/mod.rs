@@ -258,6 +258,7 @@ pub struct Worker {
     search: Search,
     texts: AllTexts,
     report: report::Report,
+    kind: KindId,
     /// Counts for benchmarks and statistics.
     pub counts: Counts,
 }
@@ -300,6 +301,7 @@ impl Worker {
             search: Search::new(),
             texts: AllTexts::new(names.clone(), taxonomy),
             report: report::Report::default(),
+            kind: KindId::default(),
             counts: Counts::default(),
             detector,
         }
@@ -329,6 +331,11 @@ impl Worker {
         &self.fields
     }
 
+    /// The kind of the event handled last.
+    pub fn kind(&self) -> KindId {
+        self.kind
+    }
+
     /// The time of the event handled last, in nanoseconds since 1970, if it says one.
     pub fn time_ns(&self, raw: &[u8]) -> Option<i64> {
         event_time(&self.fields, raw, &self.times[usize::from(self.fields.shape.0)])
@@ -340,6 +347,7 @@ impl Worker {
         let Some(route) = self.routes.get_mut(index) else {
             return;
         };
+        self.kind = route.kind();
         let source = Source { raw, fields: &self.fields };
         route.candidates(source, &mut self.search);
         let mut wasted = 0;

@@ -65,6 +65,26 @@ impl Convert {
         })
     }
 
+    /// Every path that [`Convert::apply`] may give.
+    pub(super) fn paths(self) -> &'static [&'static str] {
+        match self {
+            Self::Endpoint => &["ip", "hostname"],
+            Self::File | Self::Pipe => &["path", "name", "type_id"],
+            Self::User => &["name", "domain"],
+            Self::RegValue => &["path", "name"],
+            Self::Text
+            | Self::Lower
+            | Self::Int
+            | Self::Port
+            | Self::Ip
+            | Self::Guid
+            | Self::Hashes
+            | Self::Direction
+            | Self::LogonType
+            | Self::Method => &[""],
+        }
+    }
+
     /// The attributes of `text`, `None` when it is not what the attribute wants.
     pub(super) fn apply(self, text: &str) -> Option<Attributes> {
         let one = |json: Json| Some(vec![("", json)]);

@@ -102,19 +102,22 @@ pub struct Flat {
     pub values: Vec<(usize, Scalar)>,
 }
 
+/// A value for a column, `None` when it is none of what the column holds.
+pub(super) fn scalar(column: &Column, json: Json) -> Option<Scalar> {
+    match (column.holds, json) {
+        (Holds::Text, Json::String(text)) => Some(Scalar::Text(text)),
+        (Holds::Text, Json::Number(number)) => Some(Scalar::Text(number.to_string())),
+        (Holds::Number, Json::Number(number)) => Some(Scalar::Number(i32::try_from(number.as_i64()?).ok()?)),
+        _ => None,
+    }
+}
+
 impl Normalised<'_> {
     /// The event as a row.
     pub fn flat(&self) -> Flat {
         let Self { mapped, .. } = self;
         let value = |(index, column): (usize, &Column)| {
-            let json = table::get(&mapped.tree, column.path)?;
-            let scalar = match (column.holds, json) {
-                (Holds::Text, Json::String(text)) => Scalar::Text(text.clone()),
-                (Holds::Text, Json::Number(number)) => Scalar::Text(number.to_string()),
-                (Holds::Number, Json::Number(number)) => Scalar::Number(i32::try_from(number.as_i64()?).ok()?),
-                _ => return None,
-            };
-            Some((index, scalar))
+            Some((index, scalar(column, table::get(&mapped.tree, column.path)?.clone())?))
         };
         Flat {
             class_uid: mapped.class.uid as u32,

@@ -30,6 +30,16 @@ impl Class {
         self.uid > 200_000
     }
 
+    /// Attributes of which all must be there.
+    pub(super) fn required(&self) -> &[String] {
+        &self.required
+    }
+
+    /// Attributes of which one must be there.
+    pub(super) fn any(&self) -> &[String] {
+        &self.any
+    }
+
     /// Whether `tree` has what the class requires.
     pub(super) fn is_complete(&self, tree: &Map<String, Json>) -> bool {
         has(tree, &self.required, &self.any)
@@ -75,6 +85,21 @@ impl Entry {
         found.unwrap_or(self.activity)
     }
 
+    /// The activity when no field says another one.
+    pub(super) fn default_activity(&self) -> u64 {
+        self.activity
+    }
+
+    /// The field that says the activity, and what its values mean.
+    pub(super) fn activity_by(&self) -> Option<(&str, &BTreeMap<String, u64>)> {
+        self.activity_by.as_ref().map(|by| (by.field.as_str(), &by.values))
+    }
+
+    /// Fields and the patterns of which one must fit.
+    pub(super) fn conditions(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.conditions
+    }
+
     fn is_for(&self, kind: &str, lookup: &Lookup<'_>) -> bool {
         self.kinds.iter().any(|pattern| fits(pattern, kind))
             && self
@@ -86,7 +111,11 @@ impl Entry {
 
 /// Whether `text` is `pattern`, which may begin or end with `*`; without regard to ASCII case.
 fn fits(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
+    fits_lower(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
+}
+
+/// The same for texts in lower case.
+pub(super) fn fits_lower(pattern: &str, text: &str) -> bool {
     match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(end), _) => text.ends_with(end),
         (None, Some(start)) => text.starts_with(start),
@@ -211,6 +240,28 @@ impl Table {
         self.entries.iter().find(|e| e.is_for(kind, lookup))
     }
 
+    /// The entries for events of the kind called `kind`, whatever their fields.
+    pub(super) fn entries_for(&self, kind: &str) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.kinds.iter().any(|pattern| fits(pattern, kind)))
+    }
+
+    /// Every field that some entry looks at, by the names that rules use.
+    pub(super) fn all_fields(&self) -> impl Iterator<Item = &str> {
+        self.entries
+            .iter()
+            .flat_map(|entry| {
+                let own = entry.fields.iter().flat_map(|field| field.sources.iter().map(String::as_str));
+                let by = entry.activity_by.as_ref().map(|by| by.field.as_str());
+                own.chain(entry.conditions.keys().map(String::as_str)).chain(by)
+            })
+            .chain(self.common.iter().flat_map(|field| field.sources.iter().map(String::as_str)))
+    }
+
+    /// What the object called `name` needs: all of the first, one of the second.
+    pub(super) fn needs(&self, name: &str) -> Option<(&[String], &[String])> {
+        self.objects.get(name).map(|object| (object.required.as_slice(), object.any.as_slice()))
+    }
+
     /// The class of an entry.
     pub(super) fn class(&self, name: &str) -> &Class {
         self.classes.get(name).unwrap_or_else(|| self.base())
@@ -231,11 +282,15 @@ impl Table {
         entry.fields.iter().chain(&self.common)
     }
 
-    /// Adds the attributes that an object must have and that nobody knows: the type of a device, the direction of a
-    /// connection.
+    /// Attributes that an object must have and that nobody knows: the type of a device, the direction of a connection.
+    pub(super) const COMPLETED: &[(&str, &str)] =
+        &[("device", "device.type_id"), ("connection_info", "connection_info.direction_id")];
+
+    /// Adds the attributes of [`Table::COMPLETED`] to objects that are there.
     pub(super) fn complete(tree: &mut Map<String, Json>) {
-        for (object, attribute) in [("device", "type_id"), ("connection_info", "direction_id")] {
-            if let Some(Json::Object(found)) = tree.get_mut(object) {
+        for (object, path) in Self::COMPLETED {
+            let attribute = path.rsplit('.').next().unwrap_or(path);
+            if let Some(Json::Object(found)) = tree.get_mut(*object) {
                 found.entry(attribute).or_insert_with(|| 0.into());
             }
         }

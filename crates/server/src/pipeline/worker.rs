@@ -5,11 +5,10 @@ use std::sync::Arc;
 use khien_detect::engine::{Detector, Worker as Engine};
 use khien_event::decode::Decoded;
 use khien_event::json::{Emit, JsonDecoder};
+use khien_event::ocsf::fast::Flattener;
 use khien_event::ocsf::flat::Flat;
-use khien_event::ocsf::{Normalised, Place, Record};
 use khien_event::taxonomy::Taxonomy;
 use khien_event::text::{LineFormat, TextDecoder};
-use khien_event::whole::Whole;
 use khien_ingest::batch::{Batch, event_id};
 use khien_lake::{EventRow, EventRows, FindingRows};
 use sha2::{Digest, Sha256};
@@ -33,7 +32,7 @@ pub(crate) struct Worker {
     engine: Engine,
     detector: Arc<Detector>,
     json: JsonDecoder,
-    whole: Whole,
+    flattener: Flattener,
     /// Findings of batches up to this one are in the lake already.
     findings_until: u64,
 }
@@ -46,7 +45,7 @@ impl Worker {
         Self {
             engine: Engine::new(detector.clone()),
             json: JsonDecoder::new(detector.names().clone(), Taxonomy::embedded(), Emit::Named),
-            whole: Whole::new(),
+            flattener: Flattener::new(detector.names().clone(), Taxonomy::embedded()),
             detector,
             findings_until,
         }
@@ -100,16 +99,13 @@ impl Worker {
             raw_sha256: Sha256::digest(record).into(),
             envelope: batch.envelope(index),
         };
-        let text = (!is_json).then_some(text);
-        if decoded != Ok(Decoded::Event) || self.whole.decode(text, record).is_err() {
+        if decoded != Ok(Decoded::Event) {
             return lot.events.push(&row);
         }
-        let (event, kind) = self.whole.event(record);
-        let taxonomy = Taxonomy::embedded();
-        let place = Place { time_ns: self.engine.time_ns(record), file: "", position: 0 };
-        let flat = Normalised::new(Record { event: &event, kind, raw: record, place }, taxonomy).flat();
-        row.time_ns = place.time_ns.or(row.time_ns);
-        row.kind = taxonomy.kind_name(kind);
+        let kind = self.engine.kind();
+        let flat = self.flattener.flat(kind, self.engine.fields(), record);
+        row.time_ns = self.engine.time_ns(record).or(row.time_ns);
+        row.kind = Taxonomy::embedded().kind_name(kind);
         row.flat = &flat;
         lot.events.push(&row);
     }

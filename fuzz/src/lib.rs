@@ -5,6 +5,7 @@
 //! stands here, has a folder of seeds and a libFuzzer entry; `cargo xtask tidy` compares the three.
 
 mod bytes;
+mod intake;
 mod json;
 mod matching;
 pub mod mutate;
@@ -12,6 +13,7 @@ pub mod smoke;
 mod targets;
 
 pub use bytes::{evtx, frames, input, text, time};
+pub use intake::{journal, requests, syslog_stream};
 pub use json::json;
 pub use matching::{correlation, engine, indicators, pack_file, rules, zip};
 pub use targets::{locale, taxonomy_path, text_fold};
@@ -27,10 +29,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("frames", frames),
     ("indicators", indicators),
     ("input", input),
+    ("journal", journal),
     ("json", json),
     ("locale", locale),
     ("pack_file", pack_file),
+    ("requests", requests),
     ("rules", rules),
+    ("syslog_stream", syslog_stream),
     ("taxonomy_path", taxonomy_path),
     ("text", text),
     ("text_fold", text_fold),

@@ -1,6 +1,6 @@
 //! From rows to Parquet files, one for each part of the table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
@@ -12,7 +12,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde_json::{Map, json};
 
-use crate::columns::Rows;
+use crate::columns::{CLASS, DAY, Rows};
 
 /// A file that is not written yet.
 pub(crate) struct File {
@@ -30,9 +30,22 @@ const BOUNDED: &[&str] = &["event_id", "time", "received", "organisation", "sour
 /// Rows of a row group.
 const GROUP_ROWS: usize = 32_768;
 
+/// How much work it may be to make a file small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Events wait for it.
+    Less,
+    /// Nobody does.
+    More,
+}
+
 /// How files are written.
-fn properties(schema: &SchemaRef) -> WriterProperties {
-    let level = ZstdLevel::try_new(1).expect("1 is a level");
+fn properties(schema: &SchemaRef, effort: Effort) -> WriterProperties {
+    let level = match effort {
+        Effort::Less => 1,
+        Effort::More => 3,
+    };
+    let level = ZstdLevel::try_new(level).expect("1 and 3 are levels");
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
@@ -69,7 +82,7 @@ pub(crate) fn files(rows: Vec<Rows>) -> Result<Vec<File>, ParquetError> {
             parts.entry(part).or_default().push(batch);
         }
     }
-    parts.into_iter().map(|(part, batches)| file(part, &schema, &batches)).collect()
+    parts.into_iter().map(|(part, batches)| file(part, &schema, &batches, Effort::Less)).collect()
 }
 
 /// The rows of each part.
@@ -87,10 +100,15 @@ fn divide(rows: &Rows) -> Result<Vec<((i32, i32), RecordBatch)>, ParquetError> {
 }
 
 /// Encodes one file.
-fn file(part: (i32, i32), schema: &SchemaRef, batches: &[RecordBatch]) -> Result<File, ParquetError> {
+pub(crate) fn file(
+    part: (i32, i32),
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+    effort: Effort,
+) -> Result<File, ParquetError> {
     let batch = in_order_of_time(&concat_batches(schema, batches)?)?;
     let mut bytes = Vec::with_capacity(1 << 16);
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties(schema)))?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties(schema, effort)))?;
     writer.write(&batch)?;
     writer.close()?;
     Ok(File { part, bytes, stats: stats(&batch) })
@@ -149,4 +167,27 @@ fn time(ms: i64) -> String {
 pub(crate) fn day(days: i32) -> String {
     let date = arrow::temporal_conversions::date32_to_datetime(days).unwrap_or_default();
     date.format("%Y-%m-%d").to_string()
+}
+
+/// The part that the log writes as these values.
+pub(crate) fn part(values: &HashMap<String, Option<String>>) -> Option<(i32, i32)> {
+    let text = |name: &str| values.get(name)?.as_deref();
+    let class = text(CLASS).map_or(Some(0), |class| class.parse().ok())?;
+    let date = chrono::NaiveDate::parse_from_str(text(DAY)?, "%Y-%m-%d").ok()?;
+    Some((class, date.signed_duration_since(chrono::NaiveDate::default()).num_days() as i32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_written_and_read() {
+        for days in [0, 20_000, 7_305, -3] {
+            let values =
+                HashMap::from([(DAY.to_owned(), Some(day(days))), (CLASS.to_owned(), Some("4001".to_owned()))]);
+            assert_eq!(part(&values), Some((4001, days)));
+        }
+        assert_eq!(part(&HashMap::new()), None);
+    }
 }

@@ -9,6 +9,7 @@
 //! to its end, and no row of an organisation it was not given.
 
 mod columns;
+mod compact;
 mod files;
 mod query;
 mod table;

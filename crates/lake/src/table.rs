@@ -7,6 +7,7 @@ use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Add, StructType, Transaction};
 use deltalake::operations::create::CreateBuilder;
+use deltalake::operations::vacuum::VacuumMode;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use object_store::{ObjectStoreExt as _, PutPayload};
@@ -84,6 +85,7 @@ pub(crate) async fn open(lake: &Url, shape: &Shape) -> Result<DeltaTable, LakeEr
         .with_configuration([
             ("delta.checkpointInterval".to_owned(), interval),
             ("delta.logRetentionDuration".to_owned(), Some("interval 1 hour".to_owned())),
+            ("delta.deletedFileRetentionDuration".to_owned(), Some("interval 1 hour".to_owned())),
         ])
         .await?;
     Ok(table)
@@ -109,7 +111,7 @@ pub(crate) async fn append(
     let encoded = tokio::task::spawn_blocking(move || files::files(rows)).await.map_err(|_| LakeError::Ended)??;
     let mut actions = Vec::with_capacity(encoded.len());
     for file in encoded {
-        actions.push(Action::Add(store(table, shape, file, now_ms).await?));
+        actions.push(Action::Add(store(table, shape, file, now_ms, true).await?));
     }
     let transaction = Transaction::new_with_last_update(APPLICATION, sequence as i64, Some(now_ms));
     let properties =
@@ -126,8 +128,36 @@ pub(crate) async fn append(
     Ok(())
 }
 
+/// Commits a change of files that leaves all rows as they are.
+pub(crate) async fn commit_rearranged(table: &mut DeltaTable, actions: Vec<Action>) -> Result<(), LakeError> {
+    let operation = DeltaOperation::Optimize { predicate: None, target_size: 0 };
+    let log = table.log_store();
+    let state = table.snapshot()?;
+    let commit = CommitBuilder::from(CommitProperties::default()).with_actions(actions);
+    let commit = commit.build(Some(state), log, operation).await?;
+    table.state = Some(commit.snapshot());
+    Ok(())
+}
+
+/// How long files that no state needs any more are kept for queries that have begun.
+const KEPT: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+
+/// Removes files that no state of the last hour needs, and such as a crash left behind; how many.
+pub(crate) async fn vacuum(table: &mut DeltaTable) -> Result<usize, LakeError> {
+    let vacuum = table.clone().vacuum().with_retention_period(KEPT).with_enforce_retention_duration(false);
+    let (after, metrics) = vacuum.with_mode(VacuumMode::Full).await?;
+    *table = after;
+    Ok(metrics.files_deleted.len())
+}
+
 /// Stores a file; what the log says of it.
-async fn store(table: &DeltaTable, shape: &Shape, file: File, now_ms: i64) -> Result<Add, LakeError> {
+pub(crate) async fn store(
+    table: &DeltaTable,
+    shape: &Shape,
+    file: File,
+    now_ms: i64,
+    data_change: bool,
+) -> Result<Add, LakeError> {
     let (class, day) = file.part;
     let values: HashMap<String, Option<String>> = (shape.dividing.iter())
         .map(|name| {
@@ -147,7 +177,7 @@ async fn store(table: &DeltaTable, shape: &Shape, file: File, now_ms: i64) -> Re
         partition_values: values,
         size,
         modification_time: now_ms,
-        data_change: true,
+        data_change,
         stats: Some(file.stats),
         tags: None,
         deletion_vector: None,

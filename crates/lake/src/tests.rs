@@ -196,3 +196,35 @@ async fn answers_are_written_in_every_format() {
     let all: serde_json::Value = serde_json::from_slice(&text("SELECT * FROM events", Output::Json).await).unwrap();
     assert_eq!(all.as_array().unwrap().len(), 15);
 }
+
+#[tokio::test]
+async fn small_files_are_put_together_and_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(&lake(&folder)).await.unwrap();
+    let reader = writer.reader();
+    for sequence in 1..=20 {
+        writer.add(&mut events("soc-a", sequence * 100, 6), &mut finding("soc-a", sequence * 100));
+        writer.commit(sequence, 1_000).await.unwrap();
+    }
+    let sql = "SELECT * FROM events ORDER BY event_id";
+    let before = ask(&reader, sql, &Scope::All).await.unwrap();
+    let files = |writer: &Writer| writer.file_counts();
+    let many = files(&writer);
+    let mut rounds = 0;
+    while writer.compact(2_000).await.unwrap() {
+        rounds += 1;
+        assert!(rounds < 20);
+    }
+    let few = files(&writer);
+    assert!(few.0 * 4 < many.0 && few.1 * 4 < many.1, "{many:?} {few:?}");
+    assert_eq!(ask(&reader, sql, &Scope::All).await.unwrap(), before);
+    assert_eq!(writer.committed(), Committed { events: 20, findings: 20 });
+    assert_eq!(writer.clean().await.unwrap(), 0);
+    assert_eq!(ask(&reader, sql, &Scope::All).await.unwrap(), before);
+    writer.add(&mut events("soc-a", 9_000, 1), &mut FindingRows::default());
+    writer.commit(21, 3_000).await.unwrap();
+    drop(writer);
+    let again = Writer::open(&lake(&folder)).await.unwrap();
+    assert_eq!(again.committed(), Committed { events: 21, findings: 20 });
+    assert_eq!(ask(&again.reader(), "SELECT count(*) AS n FROM events", &Scope::All).await.unwrap(), "n\n121\n");
+}

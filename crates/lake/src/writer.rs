@@ -6,6 +6,7 @@ use deltalake::DeltaTable;
 use url::Url;
 
 use crate::columns::{EventRows, FindingRows, Rows};
+use crate::compact::compact;
 use crate::query::Reader;
 use crate::table::{self, LakeError, Shape};
 
@@ -111,8 +112,47 @@ impl Writer {
         if sequence > self.events.committed {
             self.events.append(sequence, now_ms).await?;
         }
+        self.show();
+        Ok(())
+    }
+
+    /// Puts small files together where there are many; whether there were. To be called again while it says yes.
+    ///
+    /// # Errors
+    /// When a table cannot be read or written; all rows are where they were then.
+    pub async fn compact(&mut self, now_ms: i64) -> Result<bool, LakeError> {
+        let mut done = false;
+        for open in [&mut self.events, &mut self.findings] {
+            done |= compact(&mut open.table, &open.shape, now_ms).await?;
+        }
+        if done {
+            self.show();
+        }
+        Ok(done)
+    }
+
+    /// Removes files that nobody needs any more; how many. To be called from time to time.
+    ///
+    /// # Errors
+    /// When files cannot be listed or removed; they are tried again the next time.
+    pub async fn clean(&mut self) -> Result<usize, LakeError> {
+        let mut removed = 0;
+        for open in [&mut self.events, &mut self.findings] {
+            removed += table::vacuum(&mut open.table).await?;
+        }
+        self.show();
+        Ok(removed)
+    }
+
+    /// Files of `events` and of `findings`.
+    pub fn file_counts(&self) -> (usize, usize) {
+        let count = |open: &Open| open.table.snapshot().map_or(0, |state| state.log_data().iter().count());
+        (count(&self.events), count(&self.findings))
+    }
+
+    /// Lets readers see the newest state.
+    fn show(&self) {
         let newest = (self.events.table.clone(), self.findings.table.clone());
         *self.latest.0.lock().unwrap_or_else(PoisonError::into_inner) = newest;
-        Ok(())
     }
 }

@@ -172,6 +172,16 @@ impl Shared {
     }
 }
 
+/// The batches in the content of a segment file with their sequence numbers, up to the first that is damaged.
+pub fn batches_in(segment: &[u8]) -> Vec<(u64, Batch)> {
+    let mut rest = segment.strip_prefix(&format::MAGIC).unwrap_or_default();
+    let next = || match format::read(&mut rest) {
+        Ok(format::Found::Record(batch, sequence, _)) => Some((sequence, *batch)),
+        _ => None,
+    };
+    std::iter::from_fn(next).collect()
+}
+
 /// Keeps other processes out.
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::Io { path: folder.to_owned(), source };

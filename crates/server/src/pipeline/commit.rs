@@ -54,6 +54,47 @@ struct Waiting {
     sequence: u64,
 }
 
+/// Keeps the tables in good order, when there is time or it was left undone for too long.
+#[derive(Default)]
+struct Upkeep {
+    /// Commits since files were put together.
+    commits: u32,
+    cleaned: Option<Instant>,
+}
+
+/// Commits after which small files are put together although events wait.
+const COMMITS: u32 = 32;
+
+/// How often files that nobody needs are removed.
+const CLEANING: Duration = Duration::from_mins(20);
+
+impl Upkeep {
+    async fn after_commit(&mut self, writer: &mut Writer, lots: &mpsc::Receiver<Lot>) {
+        self.commits += 1;
+        while lots.is_empty() || self.commits >= COMMITS {
+            self.commits = 0;
+            match writer.compact(now_ms()).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), "small files of the lake cannot be put together");
+                    break;
+                }
+            }
+        }
+        if self.cleaned.is_none_or(|cleaned| cleaned.elapsed() >= CLEANING) {
+            self.cleaned = Some(Instant::now());
+            match writer.clean().await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "files of the lake that nobody needs were removed"),
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), "files of the lake that nobody needs cannot be removed");
+                }
+            }
+        }
+    }
+}
+
 impl Committer {
     pub(crate) fn new(journal: Trimmer, folder: Option<PathBuf>, progress: Arc<Progress>) -> Self {
         Self { journal, folder, progress }
@@ -63,6 +104,7 @@ impl Committer {
     pub(crate) async fn run(self, mut writer: Writer, mut lots: mpsc::Receiver<Lot>) {
         // By the number of the batch before.
         let mut early: HashMap<u64, Lot> = HashMap::new();
+        let mut upkeep = Upkeep::default();
         let mut waiting = Waiting { sequence: writer.committed().events, ..Waiting::default() };
         self.progress.committed.store(waiting.sequence, Ordering::Relaxed);
         loop {
@@ -77,13 +119,15 @@ impl Committer {
                     while let Some(lot) = early.remove(&waiting.sequence) {
                         self.add(lot, &mut writer, &mut waiting);
                     }
-                    if waiting.bytes >= BYTES {
-                        self.commit(&mut writer, &mut waiting).await;
+                    if waiting.bytes < BYTES {
+                        continue;
                     }
                 }
                 Ok(None) => break,
-                Err(_) => self.commit(&mut writer, &mut waiting).await,
+                Err(_) => {}
             }
+            self.commit(&mut writer, &mut waiting).await;
+            upkeep.after_commit(&mut writer, &lots).await;
         }
         self.commit(&mut writer, &mut waiting).await;
     }

@@ -1,0 +1,84 @@
+//! Puts small files together.
+//!
+//! Every commit leaves a file for each part of a table that it has rows of, many of them small. Files of about the same
+//! size become one of the next size, so that a row is written again only a few times, until its file is large enough.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use deltalake::DeltaTable;
+use deltalake::kernel::Action;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::files::{self, Effort, File};
+use crate::table::{self, LakeError, Shape};
+
+/// Sizes in bytes below which files are of one kind; larger ones are left alone.
+const SIZES: [u64; 3] = [16 << 10, 128 << 10, 1 << 20];
+
+/// So many files of one kind in one part of the table are worth the work.
+const ENOUGH: usize = 8;
+
+/// Most files that are put together at once.
+const AT_ONCE: usize = 64;
+
+/// Files that become one.
+struct Plan {
+    paths: Vec<Path>,
+    removes: Vec<Action>,
+    part: (i32, i32),
+}
+
+/// Puts the files of one part of the table together, if some part has enough of them; whether it did.
+pub(crate) async fn compact(table: &mut DeltaTable, shape: &Shape, now_ms: i64) -> Result<bool, LakeError> {
+    let Some(plan) = plan(table)? else { return Ok(false) };
+    let store = table.object_store();
+    let mut contents = Vec::with_capacity(plan.paths.len());
+    for path in &plan.paths {
+        contents.push(store.get(path).await?.bytes().await?);
+    }
+    let part = plan.part;
+    let merged = tokio::task::spawn_blocking(move || merge(part, contents)).await.map_err(|_| LakeError::Ended)??;
+    let mut actions = plan.removes;
+    actions.push(Action::Add(table::store(table, shape, merged, now_ms, false).await?));
+    table::commit_rearranged(table, actions).await?;
+    Ok(true)
+}
+
+/// The part of the table with the most small files of one kind.
+fn plan(table: &DeltaTable) -> Result<Option<Plan>, LakeError> {
+    let mut groups: BTreeMap<(String, usize), Vec<_>> = BTreeMap::new();
+    for file in table.snapshot()?.log_data().iter() {
+        let size = u64::try_from(file.size()).unwrap_or(0);
+        let Some(kind) = SIZES.iter().position(|most| size < *most) else { continue };
+        let path = file.path().into_owned();
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        groups.entry((folder, kind)).or_default().push(file);
+    }
+    let Some((_, mut group)) = groups.into_iter().max_by_key(|(_, files)| files.len()) else { return Ok(None) };
+    if group.len() < ENOUGH {
+        return Ok(None);
+    }
+    group.truncate(AT_ONCE);
+    let Some(part) = group.first().and_then(|file| files::part(&file.partition_values_map())) else { return Ok(None) };
+    Ok(Some(Plan {
+        paths: group.iter().map(|file| file.object_store_path()).collect(),
+        removes: group.iter().map(|file| Action::Remove(file.remove_action(false))).collect(),
+        part,
+    }))
+}
+
+/// Makes one file of the contents of several.
+fn merge(part: (i32, i32), contents: Vec<Bytes>) -> Result<File, LakeError> {
+    let mut batches: Vec<RecordBatch> = Vec::new();
+    for content in contents {
+        for batch in ParquetRecordBatchReaderBuilder::try_new(content)?.build()? {
+            batches.push(batch.map_err(parquet::errors::ParquetError::from)?);
+        }
+    }
+    let schema = batches.first().map(RecordBatch::schema).ok_or(LakeError::Ended)?;
+    Ok(files::file(part, &schema, &batches, Effort::More)?)
+}

@@ -40,19 +40,24 @@ pub(crate) fn tidy(root: &Path) -> Result<()> {
     }
 }
 
-/// Builds the program and runs its main job on the rules and events the repository ships.
+/// Builds the program, runs the rules over the events the repository ships, and shows the whole platform at work on them.
 pub(crate) fn demo(root: &Path, arguments: &[String]) -> Result<()> {
-    step("building khien (release); the first time takes a few minutes");
+    step("building khien (release); the first time takes a good quarter of an hour on two cores");
     cargo(root, &["build", "--release", "--package", "khien"])?;
     step("khien detect --rules content/rules content/events");
-    let mut command = cargo_command(root);
-    command.args(["run", "--quiet", "--release", "--package", "khien", "--"]);
-    command.args(["detect", "--rules", "content/rules"]);
-    command.args(arguments);
-    command.arg("content/events");
-    finish(command)?;
+    khien(root, &["detect", "--rules", "content/rules"], arguments, &["content/events"])?;
+    step("khien demo --rules content/rules --events content/events");
+    khien(root, &["demo", "--rules", "content/rules", "--events", "content/events"], &[], &[])?;
     eprintln!("\n{NEXT}");
     Ok(())
+}
+
+/// Runs the program that [`demo`] has built.
+fn khien(root: &Path, before: &[&str], arguments: &[String], behind: &[&str]) -> Result<()> {
+    let mut command = cargo_command(root);
+    command.args(["run", "--quiet", "--release", "--package", "khien", "--"]);
+    command.args(before).args(arguments).args(behind);
+    finish(command)
 }
 
 const NEXT: &str = "\
@@ -60,9 +65,11 @@ What to try next, from this folder:
 
   alias khien='cargo run --quiet --release --package khien --'
   khien detect --rules content/rules content/events --output ndjson
-  khien detect --rules content/rules content/events --indicators content/indicators/example.csv
   khien rules list content/rules
-  khien rules check content/rules
+  khien admin soc add --name my-soc --kind ministry        # prints a token
+  khien serve --rules content/rules                        # docs/operations.md
+  khien simulate --to http://127.0.0.1:8514 --socs 20 --data khien-data content/events
+  khien query \"SELECT organisation, count(*) FROM events GROUP BY 1\"
 
 Your own logs and rules go in the same places; content/README.md tells the story these events hold.";
 

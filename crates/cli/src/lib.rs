@@ -56,6 +56,8 @@ fn run(cli: &args::Cli, text: text::Text) -> anyhow::Result<exit::Exit> {
         args::Command::Detect(detect) => detect::command(&engine, detect, &mut console)?,
         args::Command::Rules(rules) => rules::command(&engine, &rules.command, &mut console)?,
         args::Command::Serve(serve) => server::serve(serve, &mut console)?,
+        args::Command::Demo(demo) => server::demo(demo, &mut console)?,
+        args::Command::Simulate(simulate) => server::simulate(simulate, &mut console)?,
         args::Command::Query(query) => server::query(query, &mut console)?,
         args::Command::Admin(admin) => server::admin(&admin.command, &mut console)?,
     };

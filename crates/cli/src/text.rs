@@ -162,6 +162,27 @@ words! {
 }
 
 messages! {
+    simulated(seconds, events, rate, slowest) {
+        vi: "{seconds} giây · đã gửi {events} sự kiện · {rate}/giây · trả lời chậm nhất {slowest} ms",
+        en: "{seconds} s · {events} events sent · {rate}/s · slowest answer {slowest} ms"
+    }
+    simulated_more(repeated, late, slowed, failed) {
+        vi: "gửi lại {repeated} lô, gửi muộn {late} lô, phải chờ {slowed} lần, lỗi {failed} lần",
+        en: "{repeated} batches sent twice, {late} late, told to wait {slowed} times, failed {failed} times"
+    }
+    demo_second(seconds, sent, kept, findings, severe) {
+        vi: "{seconds} giây · đã gửi {sent} · trong kho {kept} · phát hiện {findings} · từ mức cao {severe}",
+        en: "{seconds} s · {sent} sent · {kept} in the lake · {findings} findings · {severe} high or critical"
+    }
+    demo_newest(level, time, soc, title) {
+        vi: "      mới nhất: [{level}] {time} {soc}: {title}",
+        en: "      newest: [{level}] {time} {soc}: {title}"
+    }
+    demo_end(sent, kept) {
+        vi: "Đã gửi {sent} sự kiện, kho có {kept}: không mất, không trùng nếu hai số bằng nhau.",
+        en: "{sent} events were sent, the lake has {kept}: nothing lost and nothing doubled if both are the same."
+    }
+    demo_rule(count, level, title) { vi: "  {count}  [{level}] {title}", en: "  {count}  [{level}] {title}" }
     serve_rules(rules, unusable) {
         vi: "{rules} luật được dùng, {unusable} luật không dùng được",
         en: "{rules} rules are used, {unusable} cannot be used"

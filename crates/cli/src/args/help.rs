@@ -116,6 +116,30 @@ const COMMANDS: &[CommandHelp] = &[
         ],
     },
     CommandHelp {
+        path: "khien demo",
+        about: [
+            "Chạy thử cả hệ thống: một máy chủ và nhiều SOC mô phỏng, mỗi giây in một dòng",
+            "Shows the whole platform at work: a server and simulated SOCs, with a line every second",
+        ],
+        usage: [
+            "--rules <ĐƯỜNG_DẪN>... --events <ĐƯỜNG_DẪN>... [TÙY CHỌN]",
+            "--rules <PATH>... --events <PATH>... [OPTIONS]",
+        ],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien simulate",
+        about: [
+            "Gửi sự kiện như nhiều SOC thật: không đều, có lúc gửi lại, gửi muộn, đứt kết nối",
+            "Sends events as many real SOCs do: unevenly, sometimes twice, late, over connections that break",
+        ],
+        usage: ["--to <URL> [TÙY CHỌN] <SỰ_KIỆN>...", "--to <URL> [OPTIONS] <EVENTS>..."],
+        after: [
+            "Ví dụ:\n  khien simulate --to http://127.0.0.1:8514 --socs 120 --rate 5000 --data khien-data su-kien.jsonl",
+            "Examples:\n  khien simulate --to http://127.0.0.1:8514 --socs 120 --rate 5000 --data khien-data events.jsonl",
+        ],
+    },
+    CommandHelp {
         path: "khien query",
         about: [
             "Truy vấn SQL trên các bảng events và findings của một thư mục dữ liệu",
@@ -413,6 +437,71 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         [
             "Luật Sigma cho mọi sự kiện: tệp, thư mục, zip hoặc gói đã đóng",
             "Sigma rules for all events: files, folders, zip archives or packs",
+        ],
+    ),
+    argument(
+        "demo",
+        "data",
+        ["THƯ_MỤC", "FOLDER"],
+        ["Thư mục dữ liệu [mặc định: thư mục tạm]", "Data folder [default: a temporary one]"],
+    ),
+    argument(
+        "simulate",
+        "data",
+        ["THƯ_MỤC", "FOLDER"],
+        ["Thư mục dữ liệu của máy chủ, để thêm các SOC mô phỏng", "Data folder of the server, to enter the SOCs in"],
+    ),
+    argument("demo", "socs", NUMBER, ["Số SOC mô phỏng [mặc định: 12]", "How many SOCs are simulated [default: 12]"]),
+    argument(
+        "simulate",
+        "socs",
+        NUMBER,
+        ["Số SOC mô phỏng [mặc định: 120]", "How many SOCs are simulated [default: 120]"],
+    ),
+    argument(
+        "demo",
+        "rate",
+        NUMBER,
+        ["Tổng số sự kiện mỗi giây [mặc định: 600]", "Events a second, of all together [default: 600]"],
+    ),
+    argument(
+        "simulate",
+        "rate",
+        NUMBER,
+        ["Tổng số sự kiện mỗi giây [mặc định: 1000]", "Events a second, of all together [default: 1000]"],
+    ),
+    argument(
+        "demo",
+        "seconds",
+        ["GIÂY", "SECONDS"],
+        ["Chạy trong bao nhiêu giây [mặc định: 20]", "How many seconds it runs [default: 20]"],
+    ),
+    argument(
+        "simulate",
+        "seconds",
+        ["GIÂY", "SECONDS"],
+        ["Chạy trong bao nhiêu giây [mặc định: đến khi Ctrl-C]", "How many seconds it runs [default: until Ctrl-C]"],
+    ),
+    argument(
+        "demo",
+        "listen",
+        ADDRESS,
+        ["Địa chỉ HTTP [mặc định: 127.0.0.1, cổng trống]", "Where HTTP is spoken [default: a free port of 127.0.0.1]"],
+    ),
+    argument("simulate", "to", ["URL", "URL"], ["Địa chỉ máy chủ", "Address of the server"]),
+    argument(
+        "simulate",
+        "tokens",
+        FILE,
+        ["Mã truy cập của các SOC, mỗi dòng một mã", "Tokens of the SOCs, one a line"],
+    ),
+    argument(
+        "*",
+        "events",
+        PATH,
+        [
+            "Tệp hoặc thư mục sự kiện, mỗi dòng một sự kiện; thời gian được đổi thành bây giờ",
+            "Files or folders of events, one a line; their times are changed to now",
         ],
     ),
     argument("serve", "syslog_udp", ADDRESS, ["Nhận syslog qua UDP", "Take syslog over UDP"]),

@@ -43,6 +43,10 @@ pub enum Command {
     Rules(Rules),
     /// Runs the server.
     Serve(Box<Serve>),
+    /// Runs a server with simulated SOCs.
+    Demo(Demo),
+    /// Sends events as many SOCs do.
+    Simulate(Simulate),
     /// Asks the lake.
     Query(Query),
     /// Administers a data folder.
@@ -242,6 +246,58 @@ pub struct Serve {
     /// Worker threads; 0 for one per processor.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
+}
+
+/// `khien demo`
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// SOCs.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=999))]
+    pub socs: u16,
+    /// Events a second, of all SOCs together.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub rate: u64,
+    /// Seconds until it ends.
+    #[arg(long = "for", default_value_t = 20)]
+    pub seconds: u64,
+    /// Where HTTP is spoken.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Data folder; a temporary one by default.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Rules for all events.
+    #[arg(long, short, num_args = 1.., required = true)]
+    pub rules: Vec<PathBuf>,
+    /// Events to send.
+    #[arg(long, num_args = 1.., required = true)]
+    pub events: Vec<PathBuf>,
+}
+
+/// `khien simulate`
+#[derive(Args, Debug)]
+pub struct Simulate {
+    /// Address of the server.
+    #[arg(long)]
+    pub to: String,
+    /// SOCs.
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=999))]
+    pub socs: u16,
+    /// Events a second, of all SOCs together.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub rate: u64,
+    /// Seconds until it ends; for ever by default.
+    #[arg(long = "for")]
+    pub seconds: Option<u64>,
+    /// Data folder of the server, to enter the SOCs in.
+    #[arg(long, required_unless_present = "tokens")]
+    pub data: Option<PathBuf>,
+    /// Tokens of SOCs, one a line.
+    #[arg(long, conflicts_with = "data")]
+    pub tokens: Option<PathBuf>,
+    /// Events to send.
+    #[arg(required = true)]
+    pub events: Vec<PathBuf>,
 }
 
 /// `khien query`

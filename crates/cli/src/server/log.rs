@@ -18,3 +18,10 @@ pub(super) fn start(is_terminal: bool) {
         subscriber.json().with_ansi(false).try_init().ok();
     }
 }
+
+/// Starts logging of what goes wrong only.
+pub(super) fn start_quietly() {
+    let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new("error")).with_writer(std::io::stderr);
+    // An error means that somebody has started it already.
+    subscriber.try_init().ok();
+}

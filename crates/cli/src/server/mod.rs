@@ -1,7 +1,14 @@
 //! The commands around the server: `serve`, `query`, `admin`.
 
+mod demo;
+mod lines;
 mod log;
+mod simulate;
 
+pub use demo::demo;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +18,9 @@ use khien_server::serve::{self as server, Setup, Syslog};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::args::{AdminCommand, Query, QueryOutput, Serve, SocAdd, SocCommand, SocKind, SocList, TextOrJson};
+use crate::args::{
+    AdminCommand, Query, QueryOutput, Serve, Simulate, SocAdd, SocCommand, SocKind, SocList, TextOrJson,
+};
 use crate::detect::run::Linked;
 use crate::engine::{Engine as _, LoadRequest, Severity};
 use crate::exit::Exit;
@@ -73,6 +82,62 @@ async fn told_to_stop() -> std::io::Result<()> {
     }
     #[cfg(not(unix))]
     tokio::signal::ctrl_c().await
+}
+
+/// Lets many SOCs send events.
+///
+/// # Errors
+/// When there is nothing to send or nobody to send it as.
+pub fn simulate(args: &Simulate, console: &mut Console<'_>) -> anyhow::Result<Exit> {
+    let sample = Arc::new(lines::Sample::read(&args.events)?);
+    let text = console.text;
+    runtime()?.block_on(async {
+        let tokens = match (&args.data, &args.tokens) {
+            (Some(data), _) => simulate::enter_socs(data, args.socs.into()).await?,
+            (None, Some(file)) => simulate::read_tokens(file)?,
+            (None, None) => Vec::new(),
+        };
+        let tally = Arc::new(simulate::Tally::default());
+        let plan = simulate::Plan { url: args.to.clone(), tokens, rate: args.rate, sample };
+        let mut sending = tokio::spawn(simulate::run(plan, tally.clone()));
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        let mut stop = std::pin::pin!(told_to_stop());
+        let (mut seconds, mut before) = (0, 0);
+        loop {
+            tokio::select! {
+                done = &mut sending => { done??; break }
+                told = &mut stop, if !tally.stop.load(Ordering::Relaxed) => {
+                    told?;
+                    tally.stop.store(true, Ordering::Relaxed);
+                }
+                _ = ticks.tick() => {
+                    let events = tally.events.load(Ordering::Relaxed);
+                    let slowest = tally.slowest_ms.swap(0, Ordering::Relaxed);
+                    let count = |number| text.count(number);
+                    let line = text.simulated(&count(seconds), &count(events), &count(events - before), &count(slowest));
+                    writeln!(console.err, "{line}")?;
+                    (seconds, before) = (seconds + 1, events);
+                    if args.seconds.is_some_and(|most| seconds > most) {
+                        tally.stop.store(true, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+        writeln!(console.err, "{}", more(&tally, text))?;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let summary = json!({
+            "events": count(&tally.events), "batches": count(&tally.batches), "repeated": count(&tally.repeated),
+            "late": count(&tally.late), "slowed": count(&tally.slowed), "failed": count(&tally.failed),
+        });
+        writeln!(console.out, "{summary}")?;
+        Ok(Exit::Done)
+    })
+}
+
+/// What went otherwise than straight on.
+fn more(tally: &simulate::Tally, text: crate::text::Text) -> String {
+    let count = |counter: &std::sync::atomic::AtomicU64| text.count(counter.load(Ordering::Relaxed));
+    text.simulated_more(&count(&tally.repeated), &count(&tally.late), &count(&tally.slowed), &count(&tally.failed))
 }
 
 /// Asks the lake of a data folder.

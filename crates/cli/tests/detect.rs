@@ -404,11 +404,11 @@ fn deep_nesting_is_survived() {
 }
 
 /// Runs in an address space of so many bytes that nothing unbounded fits: the programs of tests are not optimised and their
-/// allocator keeps what it frees, so this is far above what a run needs.
+/// allocator keeps what it frees, so this is far above what a run needs. The program itself takes more than 200 MB of it.
 #[cfg(unix)]
 fn bounded(place: &Place) -> Command {
     let mut command = Command::new("sh");
-    let script = "ulimit -v 400000 && exec \"$0\" detect --threads 1 --logsource category=test --rules \"$@\"";
+    let script = "ulimit -v 650000 && exec \"$0\" detect --threads 1 --logsource category=test --rules \"$@\"";
     command.args(["-c", script, env!("CARGO_BIN_EXE_khien")]).arg(place.0.path().join("rule.yml"));
     command.env("LC_ALL", "en_US.UTF-8");
     command

@@ -24,9 +24,10 @@ fn rules() -> [String; 2] {
 
 /// Asks on the command line.
 fn query(data: &Path, sql: &str) -> Value {
-    let output = Command::new(KHIEN).args(["query", "--output", "json", "--data"]).arg(data).arg(sql).output().unwrap();
+    let output = Command::new(KHIEN).args(["query", "--output", "json", "--data"]).arg(data).arg(sql).output();
+    let output = output.expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_slice(&output.stdout).expect("the answer is JSON")
 }
 
 const COUNT: &str = "SELECT count(*) AS n FROM events";

@@ -174,14 +174,14 @@ impl Common {
     }
 
     fn push(&mut self, event_id: u64, time_ns: Option<i64>, received_ms: i64, organisation: &str, source: &str) {
-        let (time_us, known) = row_time(time_ns, received_ms);
+        let (us, known) = row_time(time_ns, received_ms);
         self.event_id.append_value(event_id as i64);
-        self.time.append_value(time_us);
+        self.time.append_value(us);
         self.time_known.append_value(known);
         self.received.append_value(received_ms.saturating_mul(1_000));
         self.organisation.append_value(organisation);
         self.source.append_value(source);
-        self.days.push(day_of(time_us));
+        self.days.push(day_of(us));
     }
 
     fn finish(&mut self) -> Vec<ArrayRef> {
@@ -288,15 +288,12 @@ impl EventRows {
         for (column, value) in &row.flat.values {
             self.attributes[*column].put(index, value);
         }
-        match std::str::from_utf8(row.raw) {
-            Ok(text) => {
-                self.raw.append_value(text);
-                self.raw_bytes.append_null();
-            }
-            Err(_) => {
-                self.raw.append_value(String::from_utf8_lossy(row.raw));
-                self.raw_bytes.append_value(row.raw);
-            }
+        if let Ok(text) = std::str::from_utf8(row.raw) {
+            self.raw.append_value(text);
+            self.raw_bytes.append_null();
+        } else {
+            self.raw.append_value(String::from_utf8_lossy(row.raw));
+            self.raw_bytes.append_value(row.raw);
         }
         self.raw_sha256.append_value(row.raw_sha256).expect("a SHA-256 has 32 bytes");
         self.envelope.append_option(row.envelope.map(String::from_utf8_lossy));

@@ -65,7 +65,7 @@ fn plan(table: &DeltaTable) -> Result<Option<Plan>, LakeError> {
     group.truncate(AT_ONCE);
     let Some(part) = group.first().and_then(|file| files::part(&file.partition_values_map())) else { return Ok(None) };
     Ok(Some(Plan {
-        paths: group.iter().map(|file| file.object_store_path()).collect(),
+        paths: group.iter().map(deltalake::kernel::LogicalFileView::object_store_path).collect(),
         removes: group.iter().map(|file| Action::Remove(file.remove_action(false))).collect(),
         part,
     }))
@@ -79,6 +79,8 @@ fn merge(part: (i32, i32), contents: Vec<Bytes>) -> Result<File, LakeError> {
             batches.push(batch.map_err(parquet::errors::ParquetError::from)?);
         }
     }
-    let schema = batches.first().map(RecordBatch::schema).ok_or(LakeError::Ended)?;
-    Ok(files::file(part, &schema, &batches, Effort::More)?)
+    if batches.iter().all(|batch| batch.num_rows() == 0) {
+        return Err(LakeError::Ended);
+    }
+    Ok(files::file_of_all(part, &batches, Effort::More)?)
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimestampMicrosecondType};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -73,83 +73,99 @@ fn properties(schema: &SchemaRef, effort: Effort) -> WriterProperties {
 
 /// Makes a file of each part of the table to which some rows belong, in the order of time.
 pub(crate) fn files(rows: Vec<Rows>) -> Result<Vec<File>, ParquetError> {
-    let Some(schema) = rows.first().map(|rows| rows.batch.schema()) else {
-        return Ok(Vec::new());
-    };
-    let mut parts: BTreeMap<(i32, i32), Vec<RecordBatch>> = BTreeMap::new();
-    for rows in rows {
-        for (part, batch) in divide(&rows)? {
-            parts.entry(part).or_default().push(batch);
+    let mut parts: BTreeMap<(i32, i32), Vec<Row>> = BTreeMap::new();
+    for (batch, rows) in rows.iter().enumerate() {
+        for (row, part) in rows.parts.iter().enumerate() {
+            parts.entry(*part).or_default().push((batch, row));
         }
     }
-    parts.into_iter().map(|(part, batches)| file(part, &schema, &batches, Effort::Less)).collect()
+    let batches: Vec<RecordBatch> = rows.into_iter().map(|rows| rows.batch).collect();
+    parts.into_iter().map(|(part, rows)| file(part, &batches, rows, Effort::Less)).collect()
 }
 
-/// The rows of each part.
-fn divide(rows: &Rows) -> Result<Vec<((i32, i32), RecordBatch)>, ParquetError> {
-    let mut parts: BTreeMap<(i32, i32), Vec<u32>> = BTreeMap::new();
-    for (index, part) in rows.parts.iter().enumerate() {
-        parts.entry(*part).or_default().push(index as u32);
+/// Makes one file of all rows of some batches.
+pub(crate) fn file_of_all(part: (i32, i32), batches: &[RecordBatch], effort: Effort) -> Result<File, ParquetError> {
+    let all = batches.iter().enumerate().flat_map(|(batch, rows)| (0..rows.num_rows()).map(move |row| (batch, row)));
+    file(part, batches, all.collect(), effort)
+}
+
+/// A row by its batch and its place there.
+type Row = (usize, usize);
+
+/// Rows that are put side by side at once: large enough for columns to pay, small enough to stay in a cache.
+const CHUNK: usize = 2_048;
+
+/// Encodes one file of `rows`, of which there is at least one.
+fn file(part: (i32, i32), batches: &[RecordBatch], mut rows: Vec<Row>, effort: Effort) -> Result<File, ParquetError> {
+    let times: Vec<&[i64]> =
+        batches.iter().map(|batch| &**batch["time"].as_primitive::<TimestampMicrosecondType>().values()).collect();
+    rows.sort_by_key(|&(batch, row)| times[batch][row]);
+    let schema = batches[rows[0].0].schema();
+    let batches: Vec<&RecordBatch> = batches.iter().collect();
+    let (mut bytes, mut stats) = (Vec::with_capacity(1 << 16), Stats::default());
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties(&schema, effort)))?;
+    for rows in rows.chunks(CHUNK) {
+        let chunk = interleave_record_batch(&batches, rows)?;
+        stats.add(&chunk);
+        writer.write(&chunk)?;
     }
-    let all = rows.parts.len();
-    let batch = |indices: Vec<u32>| match indices.len() == all {
-        true => Ok(rows.batch.clone()),
-        false => take_record_batch(&rows.batch, &UInt32Array::from(indices)),
-    };
-    parts.into_iter().map(|(part, indices)| Ok((part, batch(indices)?))).collect()
-}
-
-/// Encodes one file.
-pub(crate) fn file(
-    part: (i32, i32),
-    schema: &SchemaRef,
-    batches: &[RecordBatch],
-    effort: Effort,
-) -> Result<File, ParquetError> {
-    let batch = in_order_of_time(&concat_batches(schema, batches)?)?;
-    let mut bytes = Vec::with_capacity(1 << 16);
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties(schema, effort)))?;
-    writer.write(&batch)?;
     writer.close()?;
-    Ok(File { part, bytes, stats: stats(&batch) })
-}
-
-fn in_order_of_time(batch: &RecordBatch) -> Result<RecordBatch, ParquetError> {
-    let times = batch["time"].as_primitive::<TimestampMicrosecondType>().values();
-    if times.is_sorted() {
-        return Ok(batch.clone());
-    }
-    let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
-    order.sort_by_key(|&row| times[row as usize]);
-    Ok(take_record_batch(batch, &UInt32Array::from(order))?)
+    Ok(File { part, bytes, stats: stats.into_json() })
 }
 
 /// Least and greatest values, as the Delta protocol writes them.
 /// <https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics>
-pub(crate) fn stats(batch: &RecordBatch) -> String {
-    let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for name in BOUNDED {
-        let Some(column) = batch.column_by_name(name) else { continue };
-        let bounds = match column.data_type() {
-            DataType::Int64 => bounds(column.as_primitive::<Int64Type>().values()).map(|(a, b)| (json!(a), json!(b))),
-            DataType::Timestamp(..) => {
-                // Delta compares times in milliseconds, so the greatest is rounded up.
-                let bounds = bounds(column.as_primitive::<TimestampMicrosecondType>().values());
-                bounds.map(|(a, b)| (json!(time(a.div_euclid(1_000))), json!(time(b.div_euclid(1_000) + 1))))
+#[derive(Default)]
+struct Stats {
+    rows: usize,
+    numbers: BTreeMap<&'static str, (i64, i64)>,
+    times: BTreeMap<&'static str, (i64, i64)>,
+    texts: BTreeMap<&'static str, (String, String)>,
+}
+
+impl Stats {
+    fn add(&mut self, batch: &RecordBatch) {
+        self.rows += batch.num_rows();
+        for name in BOUNDED {
+            let Some(column) = batch.column_by_name(name) else { continue };
+            match column.data_type() {
+                DataType::Int64 => widen(&mut self.numbers, name, bounds(column.as_primitive::<Int64Type>().values())),
+                DataType::Timestamp(..) => {
+                    widen(&mut self.times, name, bounds(column.as_primitive::<TimestampMicrosecondType>().values()));
+                }
+                _ => {
+                    let texts = column.as_string::<i32>();
+                    let texts = || texts.iter().flatten();
+                    let bounds = texts().min().zip(texts().max()).map(|(a, b)| (a.to_owned(), b.to_owned()));
+                    widen(&mut self.texts, name, bounds);
+                }
             }
-            _ => {
-                let texts = column.as_string::<i32>();
-                let texts = || texts.iter().flatten();
-                texts().min().zip(texts().max()).map(|(a, b)| (json!(a), json!(b)))
-            }
-        };
-        if let Some((a, b)) = bounds {
-            least.insert((*name).into(), a);
-            greatest.insert((*name).into(), b);
-            nulls.insert((*name).into(), column.null_count().into());
         }
     }
-    json!({"numRecords": batch.num_rows(), "minValues": least, "maxValues": greatest, "nullCount": nulls}).to_string()
+
+    fn into_json(self) -> String {
+        let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
+        let numbers = self.numbers.into_iter().map(|(name, (a, b))| (name, json!(a), json!(b)));
+        // Delta compares times in milliseconds, so the greatest is rounded up.
+        let times = (self.times.into_iter())
+            .map(|(name, (a, b))| (name, json!(time(a.div_euclid(1_000))), json!(time(b.div_euclid(1_000) + 1))));
+        let texts = self.texts.into_iter().map(|(name, (a, b))| (name, json!(a), json!(b)));
+        for (name, a, b) in numbers.chain(times).chain(texts) {
+            least.insert(name.into(), a);
+            greatest.insert(name.into(), b);
+            // None of these columns may be without a value.
+            nulls.insert(name.into(), 0.into());
+        }
+        json!({"numRecords": self.rows, "minValues": least, "maxValues": greatest, "nullCount": nulls}).to_string()
+    }
+}
+
+fn widen<T: Ord>(all: &mut BTreeMap<&'static str, (T, T)>, name: &'static str, bounds: Option<(T, T)>) {
+    let Some((least, greatest)) = bounds else { return };
+    match all.remove(name) {
+        Some((a, b)) => all.insert(name, (a.min(least), b.max(greatest))),
+        None => all.insert(name, (least, greatest)),
+    };
 }
 
 fn bounds(values: &[i64]) -> Option<(i64, i64)> {

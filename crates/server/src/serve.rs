@@ -150,8 +150,8 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let detector = Arc::new(Detector::new(setup.rules, &khien_event::ocsf::fast::fields(), Taxonomy::embedded()));
     let progress = Arc::new(Progress::default());
     let reader = writer.reader();
-    let committer = Committer::new(journal.trimmer(), Some(paths.lake_folder()), progress.clone());
-    let pipeline = Pipeline::start(&journal, &detector, writer, committer, workers(setup.threads));
+    let commit = Committer::new(journal.trimmer(), Some(paths.lake_folder()), progress.clone());
+    let pipeline = Pipeline::start(&journal, &detector, writer, commit, workers(setup.threads));
     let state = Arc::new(State::new(journal, sources, reader, progress));
     let service = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
     let mut stopped = stopping.clone();

@@ -83,7 +83,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Receives datagrams.
-pub(crate) async fn udp(socket: UdpSocket, mut sink: Sink) {
+pub(crate) async fn udp(socket: UdpSocket, sink: Sink) {
     let mut buffer = vec![0; DATAGRAM_BYTES];
     let mut stop = sink.stop.clone();
     loop {
@@ -105,7 +105,7 @@ pub(crate) async fn udp(socket: UdpSocket, mut sink: Sink) {
         {
             group.add(&buffer[..len], peer);
         }
-        group.send(&mut sink).await;
+        group.send(&sink);
     }
 }
 
@@ -130,7 +130,7 @@ impl Datagrams {
     }
 
     /// Sends them off without waiting for the disk, so that the next ones are received.
-    async fn send(self, sink: &mut Sink) {
+    fn send(self, sink: &Sink) {
         let Some(peer) = self.peer else { return };
         let count = self.spans.len();
         let records = Records { body: Bytes::from(self.body), spans: self.spans, ..Records::default() };

@@ -125,13 +125,15 @@ pub fn try_request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> std::io::Result<Response> {
+    use std::fmt::Write as _;
+
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").expect("a string can be written to");
     }
-    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    write!(head, "content-length: {}\r\n\r\n", body.len()).expect("a string can be written to");
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
     let mut answer = Vec::new();
@@ -141,10 +143,8 @@ pub fn try_request(
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(broken)?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(broken)?;
     let headers = head.to_ascii_lowercase();
-    let body = match headers.contains("transfer-encoding: chunked") {
-        true => chunks(body).ok_or_else(broken)?,
-        false => body.to_owned(),
-    };
+    let is_chunked = headers.contains("transfer-encoding: chunked");
+    let body = if is_chunked { chunks(body).ok_or_else(broken)? } else { body.to_owned() };
     Ok(Response { status, headers, body })
 }
 

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Credential, Kind, Quota, Soc};
 
 mod soc {
-    use super::*;
+    use sea_orm::entity::prelude::*;
+
+    use super::StoredQuota;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "soc")]
@@ -31,7 +33,7 @@ mod soc {
 struct StoredQuota(Quota);
 
 mod credential {
-    use super::*;
+    use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "soc_credential")]

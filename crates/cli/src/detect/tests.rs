@@ -157,6 +157,7 @@ fn run_in(lang: Lang, terminal: bool, argv: &[&str]) -> (String, String, Exit) {
     let result = match &cli.command {
         Command::Detect(detect) => command(&Fake, detect, &mut console),
         Command::Rules(rules) => crate::rules::command(&Fake, &rules.command, &mut console),
+        _ => panic!("not a command of this engine"),
     };
     let exit = result.unwrap_or_else(|error| {
         err.extend_from_slice(format!("{error:#}\n").as_bytes());

@@ -145,13 +145,12 @@ fn more(tally: &simulate::Tally, text: crate::text::Text) -> String {
 /// # Errors
 /// When the question cannot be answered.
 pub fn query(args: &Query, console: &mut Console<'_>) -> anyhow::Result<Exit> {
-    let output = match args.output {
-        Some(QueryOutput::Json) => Output::Json,
-        Some(QueryOutput::Ndjson) => Output::Ndjson,
-        Some(QueryOutput::Csv) => Output::Csv,
-        Some(QueryOutput::Arrow) => Output::Arrow,
-        None if console.out_is_terminal => Output::Csv,
-        None => Output::Json,
+    let usual = if console.out_is_terminal { QueryOutput::Csv } else { QueryOutput::Json };
+    let output = match args.output.unwrap_or(usual) {
+        QueryOutput::Json => Output::Json,
+        QueryOutput::Ndjson => Output::Ndjson,
+        QueryOutput::Csv => Output::Csv,
+        QueryOutput::Arrow => Output::Arrow,
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let limits =

@@ -113,13 +113,19 @@ struct KindPlan {
     base: EntryPlan,
 }
 
+/// Where events of a kind hold what rules call a field, in the order in which values are looked for.
+type Sources = Box<[FieldId]>;
+
+/// A field, and what its values (patterns in lower case) mean.
+type ActivityBy = (Sources, Vec<(String, u64)>);
+
 /// What an entry says, worked out for one kind of event.
 struct EntryPlan {
     /// Fields and the patterns of which one must fit, in lower case.
-    conditions: Vec<(Box<[FieldId]>, Vec<String>)>,
+    conditions: Vec<(Sources, Vec<String>)>,
     class: &'static Class,
     activity: u64,
-    activity_by: Option<(Box<[FieldId]>, Vec<(String, u64)>)>,
+    activity_by: Option<ActivityBy>,
     attributes: Vec<Attribute>,
     leaves: Vec<Leaf>,
     /// Children behind their parents.
@@ -133,7 +139,7 @@ struct EntryPlan {
 /// A field and where its values go.
 struct Attribute {
     /// For each name by which rules know the field, where events of the kind hold it.
-    sources: Vec<Box<[FieldId]>>,
+    sources: Vec<Sources>,
     convert: super::convert::Convert,
     /// What the conversion may give, and the leaf of each.
     outputs: Vec<(&'static str, usize)>,
@@ -192,17 +198,14 @@ impl Flattener {
 
     /// The row of the event in `fields`, whose record is `raw` and whose kind is `kind`.
     pub fn flat(&mut self, kind: KindId, fields: &Fields, raw: &[u8]) -> Flat {
-        let plan = match self.plans.get(&kind) {
-            Some(plan) => plan.clone(),
-            None => {
-                let plan = Arc::new(self.plan(kind));
-                self.plans.insert(kind, plan.clone());
-                plan
-            }
-        };
+        if !self.plans.contains_key(&kind) {
+            let plan = Arc::new(self.plan(kind));
+            self.plans.insert(kind, plan);
+        }
+        let plan = self.plans[&kind].clone();
         self.index.fill(fields, self.names.len());
         let lookup = Lookup { fields, raw, index: &self.index };
-        let holds = |(sources, patterns): &(Box<[FieldId]>, Vec<String>)| {
+        let holds = |(sources, patterns): &(Sources, Vec<String>)| {
             lookup.value(sources).is_some_and(|value| {
                 let value = value.to_ascii_lowercase();
                 patterns.iter().any(|pattern| fits_lower(pattern, &value))
@@ -223,7 +226,7 @@ impl Flattener {
         KindPlan { entries, base: self.entry(kind, self.table.base_entry()) }
     }
 
-    fn sources(&self, kind: KindId, field: &str) -> Box<[FieldId]> {
+    fn sources(&self, kind: KindId, field: &str) -> Sources {
         self.taxonomy.sources(kind, field).iter().map(|name| self.names.get(name)).collect()
     }
 
@@ -369,13 +372,10 @@ impl Places {
                 self.objects.push(object.to_owned());
             }
         }
-        match self.leaves.iter().position(|known| known == path) {
-            Some(place) => place,
-            None => {
-                self.leaves.push(path.to_owned());
-                self.leaves.len() - 1
-            }
-        }
+        self.leaves.iter().position(|known| known == path).unwrap_or_else(|| {
+            self.leaves.push(path.to_owned());
+            self.leaves.len() - 1
+        })
     }
 
     fn object(&self, path: &str) -> Option<usize> {

@@ -92,16 +92,15 @@ pub fn parse(body: &Bytes) -> Result<Bulk, BulkError> {
             Action::Update(meta) => ("update", meta, true),
             Action::Delete(meta) => ("delete", meta, false),
         };
-        let document = match has_document {
-            false => Err(Unsupported::Action),
-            true => {
-                let (_, span) = lines.next_full().ok_or(BulkError::NoDocument { line })?;
-                match action {
-                    "update" => Err(Unsupported::Action),
-                    _ if span.len as usize >= RECORD_BYTES => Err(Unsupported::TooLong),
-                    _ => Ok(span),
-                }
+        let document = if has_document {
+            let (_, span) = lines.next_full().ok_or(BulkError::NoDocument { line })?;
+            match action {
+                "update" => Err(Unsupported::Action),
+                _ if span.len as usize >= RECORD_BYTES => Err(Unsupported::TooLong),
+                _ => Ok(span),
             }
+        } else {
+            Err(Unsupported::Action)
         };
         let meta = meta.unwrap_or_default();
         let id = meta.id.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));

@@ -84,7 +84,7 @@ fn add(record: &LogRecord, envelope: &str, out: &mut Vec<u8>, found: &mut Record
     out.extend_from_slice(envelope.as_bytes());
     found.extras.envelopes.push(span(start, out.len() - start));
     let time = if record.time_unix_nano == 0 { record.observed_time_unix_nano } else { record.time_unix_nano };
-    found.extras.times_ms.push((time > 0).then_some((time / 1_000_000) as i64));
+    found.extras.times_ms.push((time > 0).then(|| i64::try_from(time / 1_000_000).unwrap_or(i64::MAX)));
 }
 
 /// What is said about a record, as JSON.

@@ -81,7 +81,7 @@ impl Cursor {
                 return Ok(Some(stored));
             }
         }
-        self.from_file().map(Some)
+        self.read_file().map(Some)
     }
 
     /// Whether the journal was closed and everything in it was read.
@@ -95,20 +95,18 @@ impl Cursor {
         self.next
     }
 
-    fn from_file(&mut self) -> Result<Stored, ReadError> {
+    fn read_file(&mut self) -> Result<Stored, ReadError> {
         let (first, last) = {
             let state = self.shared.lock();
             let holds =
                 state.segments.iter().rev().find(|segment| segment.first <= self.next && segment.last >= self.next);
-            match holds {
-                Some(segment) => (segment.first, segment.last),
-                None => {
-                    let next = state.segments.iter().map(|s| s.first).filter(|first| *first > self.next).min();
-                    let to = next.map_or(state.durable, |next| next - 1);
-                    let from = std::mem::replace(&mut self.next, to + 1);
-                    return Err(ReadError::Lost { from, to });
-                }
-            }
+            let Some(segment) = holds else {
+                let next = state.segments.iter().map(|s| s.first).filter(|first| *first > self.next).min();
+                let to = next.map_or(state.durable, |next| next - 1);
+                let from = std::mem::replace(&mut self.next, to + 1);
+                return Err(ReadError::Lost { from, to });
+            };
+            (segment.first, segment.last)
         };
         let mut at = match self.file.take().filter(|at| at.first == first && at.next <= self.next) {
             Some(at) => at,

@@ -55,8 +55,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
-            tail_bytes: 96 << 20,
-            waiting_bytes: 128 << 20,
+            tail_bytes: 64 << 20,
+            waiting_bytes: 96 << 20,
             backlog_bytes: 8 << 30,
             reserve_bytes: 256 << 20,
             keys: 2_000_000,

@@ -22,20 +22,17 @@ pub struct Recovered {
     pub damaged: Vec<PathBuf>,
 }
 
-/// Looks through `folder`: what was found, the segments, and the newest keys, oldest first.
-pub(super) fn recover(
-    folder: &Path,
-    most_keys: usize,
-) -> Result<(Recovered, VecDeque<SegmentInfo>, Vec<(Key, u64)>), OpenError> {
+/// What was found, the segments, and the newest keys, oldest first.
+pub(super) type Everything = (Recovered, VecDeque<SegmentInfo>, Vec<(Key, u64)>);
+
+/// Looks through `folder`.
+pub(super) fn recover(folder: &Path, most_keys: usize) -> Result<Everything, OpenError> {
     recover_folder(folder, most_keys).map_err(|(path, source)| OpenError::Io { path, source })
 }
 
 type Failure = (PathBuf, io::Error);
 
-fn recover_folder(
-    folder: &Path,
-    most_keys: usize,
-) -> Result<(Recovered, VecDeque<SegmentInfo>, Vec<(Key, u64)>), Failure> {
+fn recover_folder(folder: &Path, most_keys: usize) -> Result<Everything, Failure> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source| (path, source)

@@ -317,7 +317,7 @@ fn tear(folder: &Path, bytes: usize) {
 #[test]
 fn the_format_of_today_stays_readable() {
     let bytes = format::head(&batch("one record", Some(9)), 0x0102_0304_0506).unwrap();
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let hex = bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat();
     assert_eq!(
         hex,
         "73837a7a29000000010000000a000000060504030201000003736f630173066e646a736f6e0e0100c0000201\

@@ -52,7 +52,9 @@ impl Writer {
         next: u64,
     ) -> Self {
         let mut known = Keys::new(options.keys);
-        keys.into_iter().for_each(|(key, sequence)| known.add(key, sequence));
+        for (key, sequence) in keys {
+            known.add(key, sequence);
+        }
         Self { shared, options, disk, segment: None, keys: known, next }
     }
 

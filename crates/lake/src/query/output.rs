@@ -52,10 +52,8 @@ impl Answer {
     /// # Errors
     /// When the columns cannot be written in this format.
     pub fn write(self, output: Output) -> Result<Written, QueryError> {
-        let arrow = match output {
-            Output::Arrow => Some(StreamWriter::try_new(Vec::new(), &self.schema()).map_err(QueryError::Output)?),
-            _ => None,
-        };
+        let arrow = (output == Output::Arrow).then(|| StreamWriter::try_new(Vec::new(), &self.schema()));
+        let arrow = arrow.transpose().map_err(QueryError::Output)?;
         Ok(Written { answer: self, output, arrow, begun: false, has_rows: false, over: false })
     }
 }
@@ -69,12 +67,11 @@ impl Written {
         if self.over {
             return Ok(None);
         }
-        let bytes = match self.answer.next().await? {
-            Some(batch) => self.rows(&batch),
-            None => {
-                self.over = true;
-                self.end()
-            }
+        let bytes = if let Some(batch) = self.answer.next().await? {
+            self.rows(&batch)
+        } else {
+            self.over = true;
+            self.end()
         };
         self.begun = true;
         bytes.map(Some).map_err(QueryError::Output)

@@ -26,10 +26,13 @@ const REMEMBERED: usize = 10_000;
 /// Longest token that is looked at.
 const TOKEN_BYTES: usize = 512;
 
+/// When a token was looked up, and whose it is.
+type Known = (Instant, Arc<Soc>);
+
 /// Who may send, and how much they have sent.
 pub(crate) struct Senders {
     authenticator: Authenticator,
-    known: Mutex<HashMap<[u8; 32], (Instant, Arc<Soc>)>>,
+    known: Mutex<HashMap<[u8; 32], Known>>,
     meters: Mutex<HashMap<String, Meter>>,
 }
 

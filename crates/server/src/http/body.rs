@@ -15,7 +15,8 @@ const LARGE: usize = 64 << 10;
 /// Reads a body to its end and unpacks it.
 pub(crate) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     let packed = axum::body::to_bytes(body, BYTES).await.map_err(|error| {
-        let is_length = std::error::Error::source(&error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>());
+        let is_length = std::error::Error::source(&error)
+            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if is_length { too_large() } else { Refused::bad_request("broken_body", "the body was cut off") }
     })?;
     let encoding = headers.get(header::CONTENT_ENCODING).map_or(Ok("identity"), |value| value.to_str());

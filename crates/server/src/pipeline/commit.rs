@@ -19,7 +19,7 @@ use crate::system::now_ms;
 const AGE: Duration = Duration::from_millis(800);
 
 /// Bytes of rows from which they are committed at once.
-const BYTES: usize = 96 << 20;
+const BYTES: usize = 64 << 20;
 
 /// Pauses between attempts while the lake cannot be written.
 const PAUSES: [Duration; 4] =

@@ -28,7 +28,7 @@ pub(crate) use commit::Progress;
 const WAITING: usize = 2;
 
 /// Results that wait to be committed.
-const LOTS: usize = 64;
+const LOTS: usize = 16;
 
 /// How long the reader waits before it looks whether the journal is closed.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -46,7 +46,7 @@ pub(crate) struct Task {
 /// Everything that works on batches. It ends when the journal is closed and all of it is committed.
 pub(crate) struct Pipeline {
     threads: Vec<JoinHandle<()>>,
-    committer: tokio::task::JoinHandle<()>,
+    commits: tokio::task::JoinHandle<()>,
 }
 
 impl Pipeline {
@@ -55,7 +55,7 @@ impl Pipeline {
         journal: &Journal,
         detector: &Arc<Detector>,
         writer: Writer,
-        committer: Committer,
+        commit: Committer,
         workers: usize,
     ) -> std::io::Result<Self> {
         let committed = writer.committed();
@@ -69,8 +69,8 @@ impl Pipeline {
             let (inbox, lots) = (inbox.clone(), lots.clone());
             threads.push(spawn("worker", move || work(worker, &inbox, &lots))?);
         }
-        let committer = tokio::spawn(committer.run(writer, outbox));
-        Ok(Self { threads, committer })
+        let commits = tokio::spawn(commit.run(writer, outbox));
+        Ok(Self { threads, commits })
     }
 
     /// Waits until all is committed, which it is some time after the journal was closed.
@@ -82,7 +82,7 @@ impl Pipeline {
                 }
             }
         });
-        if threads.await.is_err() || self.committer.await.is_err() {
+        if threads.await.is_err() || self.commits.await.is_err() {
             tracing::error!("the pipeline did not end in order");
         }
     }

@@ -8,6 +8,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub mod ocsf;
+#[cfg(unix)]
+pub mod postgres;
 pub mod server;
 
 /// Most bytes that one archive may unpack to. Above the largest corpus, below what would hurt a test machine.

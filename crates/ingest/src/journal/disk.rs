@@ -19,6 +19,15 @@ pub trait Segment: Write + Send {
     fn cut(&mut self, len: u64) -> io::Result<()>;
 }
 
+/// The space of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub all_bytes: u64,
+    /// What may still be written.
+    pub free_bytes: u64,
+}
+
 /// Where segments are made.
 pub trait Disk: Send {
     /// Makes a new file, which must not exist, and makes its name durable.
@@ -27,8 +36,8 @@ pub trait Disk: Send {
     /// What the system says.
     fn create(&mut self, path: &Path) -> io::Result<Box<dyn Segment>>;
 
-    /// Bytes that are still free, `None` where nobody knows.
-    fn free_bytes(&mut self, folder: &Path) -> Option<u64>;
+    /// How large it is and what is still free, `None` where nobody knows.
+    fn space(&mut self, folder: &Path) -> Option<Space>;
 }
 
 /// The real disk.
@@ -44,9 +53,10 @@ impl Disk for RealDisk {
         Ok(Box::new(RealSegment(file)))
     }
 
-    fn free_bytes(&mut self, folder: &Path) -> Option<u64> {
+    fn space(&mut self, folder: &Path) -> Option<Space> {
         let stat = rustix::fs::statvfs(folder).ok()?;
-        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Some(Space { all_bytes: bytes(stat.f_blocks), free_bytes: bytes(stat.f_bavail) })
     }
 }
 

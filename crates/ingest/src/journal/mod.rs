@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 use thiserror::Error;
 
 pub use cursor::{Cursor, ReadError, Stored};
-pub use disk::{Disk, RealDisk, Segment};
+pub use disk::{Disk, RealDisk, Segment, Space};
 pub use recover::Recovered;
 
 use crate::batch::{BYTES, Batch, RECORDS};
@@ -37,15 +37,15 @@ use writer::{Request, Writer};
 /// Sizes and bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// When a segment is full.
+    /// When a segment is full; at most a sixty-fourth of the disk.
     pub segment_bytes: u64,
     /// What is kept in memory for a reader that is not far behind.
     pub tail_bytes: usize,
     /// Most bytes on their way to the disk.
     pub waiting_bytes: usize,
-    /// Most bytes on disk that no reader has done with.
+    /// Most bytes on disk that no reader has done with; at most a quarter of the disk.
     pub backlog_bytes: u64,
-    /// What must stay free on the disk.
+    /// What must stay free on the disk, for what was taken in already; at most a tenth of the disk.
     pub reserve_bytes: u64,
     /// How many keys are remembered.
     pub keys: usize,
@@ -60,6 +60,18 @@ impl Default for Options {
             backlog_bytes: 8 << 30,
             reserve_bytes: 256 << 20,
             keys: 2_000_000,
+        }
+    }
+}
+
+impl Options {
+    /// The same for a disk that may be small: what the journal holds must leave room for what becomes of it.
+    fn on_disk_of(self, space: Option<Space>) -> Self {
+        let Some(Space { all_bytes, .. }) = space else { return self };
+        Self {
+            segment_bytes: self.segment_bytes.min(all_bytes / 64).max(1),
+            backlog_bytes: self.backlog_bytes.min(all_bytes / 4),
+            ..self
         }
     }
 }
@@ -212,9 +224,10 @@ impl Journal {
         folder: &Path,
         committed: u64,
         options: Options,
-        disk: Box<dyn Disk>,
+        mut disk: Box<dyn Disk>,
     ) -> Result<(Self, Running, Recovered), OpenError> {
         let lock = lock(folder)?;
+        let options = options.on_disk_of(disk.space(folder));
         let (recovered, segments, keys) = recover::recover(folder, options.keys)?;
         let durable = recovered.last.max(committed);
         let shared = Arc::new(Shared {

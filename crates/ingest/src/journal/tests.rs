@@ -159,14 +159,29 @@ fn bounds_refuse_at_once() {
     assert!((1..4).contains(&taken), "{taken}");
     assert_eq!(append(&journal, batch("x", None)), Err(Refusal::Backlog));
     close(journal, running);
-    let (journal, running, _) = open(folder.path(), Options { reserve_bytes: u64::MAX, ..small() });
-    assert_eq!(append(&journal, batch("x", None)), Err(Refusal::Full));
-    close(journal, running);
+}
+
+#[test]
+fn a_tenth_of_the_disk_stays_free() {
+    let folder = tempfile::tempdir().unwrap();
+    for (free_bytes, reserve_bytes, wanted) in [
+        (1_500, u64::MAX, Ok(Receipt { sequence: 1, duplicate: false })),
+        (1_200, u64::MAX, Err(Refusal::Full)),
+        (1_200, 0, Ok(Receipt { sequence: 2, duplicate: false })),
+    ] {
+        let space = Some(Space { all_bytes: 10_000, free_bytes });
+        let disk = Box::new(Shaky { plan: Arc::default(), space });
+        let options = Options { reserve_bytes, ..small() };
+        let (journal, running, _) = Journal::open(folder.path(), 0, options, disk).unwrap();
+        assert_eq!(append(&journal, batch("x", None)), wanted);
+        close(journal, running);
+    }
 }
 
 /// A disk that fails when told to.
 struct Shaky {
     plan: Arc<Mutex<Plan>>,
+    space: Option<Space>,
 }
 
 #[derive(Default)]
@@ -245,8 +260,8 @@ impl Disk for Shaky {
         Ok(Box::new(ShakyFile { inner: RealDisk.create(path)?, plan: self.plan.clone() }))
     }
 
-    fn free_bytes(&mut self, _: &Path) -> Option<u64> {
-        None
+    fn space(&mut self, _: &Path) -> Option<Space> {
+        self.space
     }
 }
 
@@ -270,7 +285,7 @@ proptest! {
         let mut unacknowledged = Vec::new();
         let mut key = 0;
         for (count, torn) in cuts {
-            let disk = Shaky { plan: plan.clone() };
+            let disk = Shaky { plan: plan.clone(), space: None };
             let opened = Journal::open(folder.path(), 0, small(), Box::new(disk));
             let Ok((journal, running, _)) = opened else {
                 plan.lock().unwrap().faults.clear();

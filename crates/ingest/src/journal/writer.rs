@@ -100,8 +100,10 @@ impl Writer {
 
     /// Sees to it that there is a segment with room and a disk with room.
     fn prepare(&mut self, bytes: u64) -> Result<(), Refusal> {
-        let free = self.disk.free_bytes(&self.shared.folder);
-        if free.is_some_and(|free| free < self.options.reserve_bytes.saturating_add(bytes)) {
+        // Of a small disk not everything is kept back.
+        let reserve = |all_bytes: u64| self.options.reserve_bytes.min(all_bytes / RESERVED);
+        let space = self.disk.space(&self.shared.folder);
+        if space.is_some_and(|space| space.free_bytes < reserve(space.all_bytes).saturating_add(bytes)) {
             return Err(Refusal::Full);
         }
         let full = |open: &Open| open.spoilt || open.len >= self.options.segment_bytes;
@@ -235,6 +237,9 @@ enum Same {
     /// Its origin is too long to be written.
     Unwritable,
 }
+
+/// Of how many bytes of the disk one is kept back, if that is less than [`Options::reserve_bytes`].
+const RESERVED: u64 = 10;
 
 /// Bodies from this length on are written without being copied.
 const DIRECT: usize = 16 << 10;

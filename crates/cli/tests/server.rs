@@ -205,6 +205,42 @@ fn live_findings_are_those_of_detect() {
     server.stop();
 }
 
+#[test]
+fn every_documented_operation_is_there_and_asks_who_it_is() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(KHIEN, data.path(), &[]);
+    let document = server.request("GET", "/v1/openapi.json", &[], b"").json();
+    assert_eq!(document["openapi"], json!("3.1.0"));
+    let json_body = [("content-type", "application/json")];
+    let mut operations = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let is_open = operation["security"] == json!([]);
+            let path = path.replace("{index}", "logs");
+            let response = server.request(&method.to_uppercase(), &path, &json_body, b"{}");
+            assert_eq!(response.status, if is_open { 200 } else { 401 }, "{method} {path}");
+            let status = response.status.to_string();
+            assert!(operation["responses"].get(&status).is_some(), "{method} {path} has no {status}");
+            operations += 1;
+        }
+    }
+    assert!(operations > 15, "{operations}");
+    server.stop();
+}
+
+/// The addresses of the router stand in the document, and the other way round.
+#[test]
+fn no_address_is_left_out_of_the_document() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server");
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("openapi.json")).unwrap()).unwrap();
+    let router = std::fs::read_to_string(folder.join("src/http/mod.rs")).unwrap();
+    let mut routed: Vec<&str> = router.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    routed.sort_unstable();
+    let mut documented: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+    documented.sort_unstable();
+    assert_eq!(routed, documented);
+}
+
 /// How often the server is killed; many more times with `KHIEN_KILLS`.
 fn kills() -> u64 {
     std::env::var("KHIEN_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(6)

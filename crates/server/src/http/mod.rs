@@ -56,6 +56,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/services/collector/event/1.0", post(hec::event))
         .route("/services/collector/raw", post(hec::raw))
         .route("/services/collector/health", get(hec::health))
+        .route("/v1/openapi.json", get(status::openapi))
         .route("/healthz", get(status::health))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))

@@ -1,4 +1,4 @@
-//! How things are: `/healthz`, `/readyz`, `/metrics`.
+//! How things are: `/healthz`, `/readyz`, `/metrics`, and what can be asked: `/v1/openapi.json`.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,4 +42,9 @@ pub(crate) async fn metrics(State(state): Shared) -> impl IntoResponse {
             .expect("a string can be written to");
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], out)
+}
+
+/// What can be asked of this program, as OpenAPI 3.1.
+pub(crate) async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("../../openapi.json"))
 }

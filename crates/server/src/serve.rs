@@ -15,6 +15,7 @@ use khien_sources::{Sources, SourcesError};
 use khien_store::StoreError;
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -119,6 +120,34 @@ pub struct Server {
     http: JoinHandle<io::Result<()>>,
     pipeline: Pipeline,
     journal: Running,
+    _queries: Queries,
+}
+
+/// Threads for queries, so that these delay neither senders nor each other's beginning.
+struct Queries(Option<Runtime>);
+
+impl Queries {
+    fn start(threads: usize) -> io::Result<Self> {
+        let builder = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("query")
+            .enable_all()
+            .build();
+        builder.map(|runtime| Self(Some(runtime)))
+    }
+
+    fn handle(&self) -> Option<Handle> {
+        self.0.as_ref().map(|runtime| runtime.handle().clone())
+    }
+}
+
+impl Drop for Queries {
+    fn drop(&mut self) {
+        // Whoever waits for an answer has gone; queries that still run end where they are.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Starts a server. It answers as soon as this returns.
@@ -149,7 +178,8 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
 
     let detector = Arc::new(Detector::new(setup.rules, &khien_event::ocsf::fast::fields(), Taxonomy::embedded()));
     let progress = Arc::new(Progress::default());
-    let reader = writer.reader();
+    let queries = Queries::start(workers(setup.threads)).map_err(ServeError::Thread)?;
+    let reader = queries.handle().into_iter().fold(writer.reader(), khien_lake::Reader::on);
     let commit = Committer::new(journal.trimmer(), Some(paths.lake_folder()), progress.clone());
     let pipeline = Pipeline::start(&journal, &detector, writer, commit, workers(setup.threads));
     let state = Arc::new(State::new(journal, sources, reader, progress));
@@ -167,6 +197,7 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
         http: tokio::spawn(serve.into_future()),
         pipeline: pipeline.map_err(ServeError::Thread)?,
         journal: running,
+        _queries: queries,
     })
 }
 

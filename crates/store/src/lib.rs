@@ -1,6 +1,6 @@
 //! The state database: everything that is not an event.
 //!
-//! `SQLite` in a file on one machine, `PostgreSQL` for many; modules write one code for both with `SeaORM`, which they reach
+//! SQLite in a file on one machine, PostgreSQL for many; modules write one code for both with `SeaORM`, which they reach
 //! through this crate. Each module brings its entities and migrations; who wires them together runs the migrations.
 //!
 //! Conventions: identifiers are version 7 UUIDs, times are whole milliseconds since 1970 in UTC, enumerations are text

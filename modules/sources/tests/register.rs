@@ -1,5 +1,7 @@
 //! The register on both databases.
 
+#![expect(clippy::unwrap_used, reason = "everything here is a test")]
+
 use khien_sources::{Kind, Moment, NewSoc, Quota, Sources, SourcesError, migrations};
 use khien_testkit::postgres::Postgres;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};

@@ -58,7 +58,7 @@ fn rsyslog_delivers_over_udp_and_tcp() {
     let folder = data.path().join("rsyslog");
     std::fs::create_dir(&folder).unwrap();
     let input = folder.join("input.log");
-    let lines: String = (0..COUNT).map(|n| format!("message number {n}\n")).collect();
+    let lines = (0..COUNT).map(|n| format!("message number {n}\n")).collect::<Vec<_>>().concat();
     std::fs::write(&input, lines).unwrap();
     let target = |protocol: &str, more: &str| {
         format!(

@@ -234,11 +234,11 @@ fn no_address_is_left_out_of_the_document() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server");
     let document: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("openapi.json")).unwrap()).unwrap();
     let router = std::fs::read_to_string(folder.join("src/http/mod.rs")).unwrap();
-    let mut routed: Vec<&str> = router.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    routed.sort_unstable();
+    let mut in_code: Vec<&str> = router.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    in_code.sort_unstable();
     let mut documented: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
     documented.sort_unstable();
-    assert_eq!(routed, documented);
+    assert_eq!(in_code, documented);
 }
 
 /// How often the server is killed; many more times with `KHIEN_KILLS`.

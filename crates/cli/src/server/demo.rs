@@ -10,7 +10,7 @@ use khien_server::admin;
 use khien_server::serve::{self as server, Setup, Syslog};
 use serde_json::Value;
 
-use super::{lines, log, more, runtime, simulate};
+use super::{about_rules, lines, log, more, runtime, simulate};
 use crate::args::Demo;
 use crate::detect::run::Linked;
 use crate::engine::{Engine as _, LoadRequest};
@@ -29,9 +29,10 @@ pub fn demo(args: &Demo, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     let data = args.data.as_deref().unwrap_or(temporary.path());
     let sample = Arc::new(lines::Sample::read(&args.events)?);
     let request = LoadRequest { paths: args.rules.clone(), placeholders: None, level: None };
-    let rules = Linked.load(&request)?.rules.rules;
+    let loaded = Linked.load(&request)?;
     let text = console.text;
-    writeln!(console.err, "{}", text.serve_rules(&rules.len().to_string(), "0"))?;
+    writeln!(console.err, "{}", about_rules(&loaded, text))?;
+    let rules = loaded.rules.rules;
     let setup = Setup { data: data.to_owned(), listen: args.listen, syslog: Syslog::default(), rules, threads: 0 };
     runtime()?.block_on(async {
         let server = server::start(setup).await?;

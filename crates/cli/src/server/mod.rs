@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use khien_detect::rule::load::RuleSet;
 use khien_lake::{Limits, Output};
 use khien_server::admin::{self, Admin, Kind, NewSoc, Quota};
 use khien_server::serve::{self as server, Setup, Syslog};
@@ -22,10 +23,11 @@ use crate::args::{
     AdminCommand, Query, QueryOutput, Serve, Simulate, SocAdd, SocCommand, SocKind, SocList, TextOrJson,
 };
 use crate::detect::run::Linked;
-use crate::engine::{Engine as _, LoadRequest, Severity};
+use crate::engine::{Engine as _, LoadRequest, Loaded, Severity};
 use crate::exit::Exit;
 use crate::safe;
 use crate::terminal::Console;
+use crate::text::Text;
 
 fn runtime() -> anyhow::Result<Runtime> {
     Ok(Builder::new_multi_thread().enable_all().build()?)
@@ -40,9 +42,8 @@ pub fn serve(args: &Serve, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     let text = console.text;
     let request = LoadRequest { paths: args.rules.clone(), placeholders: args.placeholders.clone(), level: None };
     let loaded = Linked.load(&request)?;
-    let unusable = loaded.problems.iter().filter(|p| matches!(p.severity, Severity::Error)).count();
+    writeln!(console.err, "{}", about_rules(&loaded, text))?;
     let rules = loaded.rules.rules;
-    writeln!(console.err, "{}", text.serve_rules(&rules.len().to_string(), &unusable.to_string()))?;
     let setup = Setup {
         data: args.data.clone(),
         listen: args.listen,
@@ -67,6 +68,12 @@ pub fn serve(args: &Serve, console: &mut Console<'_>) -> anyhow::Result<Exit> {
         server.stop().await;
         Ok(Exit::Done)
     })
+}
+
+/// How many rules are used, and how many cannot be.
+fn about_rules(loaded: &Loaded<RuleSet>, text: Text) -> String {
+    let unusable = loaded.problems.iter().filter(|problem| matches!(problem.severity, Severity::Error)).count();
+    text.serve_rules(&text.count(loaded.rules.rules.len() as u64), &text.count(unusable as u64))
 }
 
 /// Waits for Ctrl-C or a request to end.
@@ -135,7 +142,7 @@ pub fn simulate(args: &Simulate, console: &mut Console<'_>) -> anyhow::Result<Ex
 }
 
 /// What went otherwise than straight on.
-fn more(tally: &simulate::Tally, text: crate::text::Text) -> String {
+fn more(tally: &simulate::Tally, text: Text) -> String {
     let count = |counter: &std::sync::atomic::AtomicU64| text.count(counter.load(Ordering::Relaxed));
     text.simulated_more(&count(&tally.repeated), &count(&tally.late), &count(&tally.slowed), &count(&tally.failed))
 }

@@ -228,3 +228,38 @@ async fn small_files_are_put_together_and_nothing_changes() {
     assert_eq!(again.committed(), Committed { events: 21, findings: 20 });
     assert_eq!(ask(&again.reader(), "SELECT count(*) AS n FROM events", &Scope::All).await.unwrap(), "n\n121\n");
 }
+
+/// Commits so many times, one event each.
+async fn commit_often(writer: &mut Writer, times: u64) {
+    for sequence in 1..=times {
+        writer.add(&mut events("soc-a", sequence, 1), &mut FindingRows::default());
+        writer.commit(sequence, 1_000).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_offset_outlives_checkpoints_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(&lake(&folder)).await.unwrap();
+    commit_often(&mut writer, 230).await;
+    let log = folder.path().join("events/_delta_log");
+    let checkpoints = std::fs::read_dir(log).unwrap();
+    let is_checkpoint = |name: &str| name.contains(".checkpoint.");
+    let checkpoints = checkpoints.filter(|e| is_checkpoint(&e.as_ref().unwrap().file_name().to_string_lossy()));
+    assert!(checkpoints.count() >= 2);
+    drop(writer);
+    let again = Writer::open(&lake(&folder)).await.unwrap();
+    assert_eq!(again.committed(), Committed { events: 230, findings: 0 });
+    assert_eq!(ask(&again.reader(), "SELECT count(*) AS n FROM events", &Scope::All).await.unwrap(), "n\n230\n");
+}
+
+#[tokio::test]
+async fn what_fails_behind_a_commit_does_not_write_its_rows_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(&lake(&folder)).await.unwrap();
+    // Checkpoints cannot be noted where a folder is in the way.
+    std::fs::create_dir_all(folder.path().join("events/_delta_log/_last_checkpoint/x")).unwrap();
+    commit_often(&mut writer, 120).await;
+    let sql = "SELECT count(*) AS n, count(DISTINCT event_id) AS d FROM events";
+    assert_eq!(ask(&writer.reader(), sql, &Scope::All).await.unwrap(), "n,d\n120,120\n");
+}

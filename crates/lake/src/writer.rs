@@ -53,13 +53,22 @@ impl Open {
     async fn append(&mut self, sequence: u64, now_ms: i64) -> Result<(), LakeError> {
         let rows = std::mem::take(&mut self.waiting);
         let kept: Vec<Rows> = rows.iter().map(Rows::share).collect();
-        let result = table::append(&mut self.table, &self.shape, rows, sequence, now_ms).await;
-        match &result {
-            Ok(()) => self.committed = sequence,
+        let done = table::append(&mut self.table, &self.shape, rows, sequence, now_ms).await;
+        if let Err(error) = done
+            && !self.has_landed(sequence).await
+        {
             // They are still to be written.
-            Err(_) => self.waiting = kept,
+            self.waiting = kept;
+            return Err(error);
         }
-        result
+        self.committed = sequence;
+        Ok(())
+    }
+
+    /// Whether a commit that failed is in the table all the same: it may be that only what follows it went wrong.
+    async fn has_landed(&mut self, sequence: u64) -> bool {
+        let newest = self.table.update_state().await.is_ok();
+        newest && table::committed(&self.table).await.is_ok_and(|committed| committed >= sequence)
     }
 }
 
@@ -93,11 +102,6 @@ impl Writer {
         if !findings.is_empty() {
             self.findings.waiting.push(findings.finish());
         }
-    }
-
-    /// Rows that were added and not committed.
-    pub fn waiting_rows(&self) -> usize {
-        self.events.waiting.iter().map(|rows| rows.parts.len()).sum()
     }
 
     /// Commits everything added, which is everything up to batch `sequence`. Findings come first: after a crash between

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
-use crate::http::{Delivery, Intake, IntakeError};
+use crate::http::{Delivery, Intake};
 
 /// Bytes that are read at once from a stream.
 const READ_BYTES: usize = 256 << 10;
@@ -53,7 +53,7 @@ pub(crate) struct Sink {
 const SOURCE: &str = "syslog";
 
 impl Sink {
-    async fn take(&self, peer: IpAddr, records: Records) -> Result<(), IntakeError> {
+    async fn take(&self, peer: IpAddr, records: Records) -> Result<(), Refusal> {
         let delivery =
             Delivery { soc: &self.soc, source: SOURCE, protocol: "syslog", peer: Some(peer), key: None, records };
         self.intake.take(delivery).await.map(|_| ())
@@ -65,8 +65,8 @@ impl Sink {
         let mut pause = Duration::from_millis(20);
         loop {
             match self.take(peer, records.clone()).await {
-                Err(IntakeError(Refusal::Closed | Refusal::TooLarge)) | Ok(()) => return,
-                Err(IntakeError(refusal)) => {
+                Err(Refusal::Closed | Refusal::TooLarge) | Ok(()) => return,
+                Err(refusal) => {
                     tracing::warn!(%peer, %refusal, "a syslog sender has to wait");
                     sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(2));
@@ -136,7 +136,7 @@ impl Datagrams {
         let records = Records { body: Bytes::from(self.body), spans: self.spans, ..Records::default() };
         let sink = sink.clone();
         tokio::spawn(async move {
-            if let Err(IntakeError(refusal)) = sink.take(peer, records).await {
+            if let Err(refusal) = sink.take(peer, records).await {
                 tracing::warn!(%refusal, count, "datagrams are lost");
             }
         });

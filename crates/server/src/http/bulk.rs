@@ -10,12 +10,11 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use khien_ingest::batch::Span;
-use khien_ingest::body::{self, bulk};
-use serde::Deserialize;
+use khien_ingest::body::{self, Records, bulk};
 use serde_json::{Value, json};
 
 use super::error::Refused;
-use super::ingest::{Delivery, given_key, records_of, source_name, within_quota};
+use super::ingest::{Delivery, Parameters, given_key, source_name, within_quota};
 use super::{Shared, body as http_body};
 
 /// Clients talk only to what says this of itself.
@@ -64,11 +63,6 @@ pub(crate) async fn welcome() -> impl IntoResponse {
 /// `GET /_license`
 pub(crate) async fn license() -> impl IntoResponse {
     ([PRODUCT], Json(json!({"license": {"status": "active", "type": "basic", "mode": "basic"}})))
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Parameters {
-    source: Option<String>,
 }
 
 /// `POST /_bulk`
@@ -121,7 +115,7 @@ async fn take(
     within_quota(&state, &soc, count, bytes.len())?;
     for (source, spans) in sources {
         let key = Some(body::key(&soc.name, source, given, &bytes));
-        let records = records_of(bytes.clone(), spans);
+        let records = Records { body: bytes.clone(), spans, ..Records::default() };
         let delivery = Delivery { soc: &soc, source, protocol: "bulk", peer: Some(peer.ip()), key, records };
         state.intake.take(delivery).await.map_err(Refused::from)?;
     }

@@ -10,11 +10,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use khien_ingest::body::hec::{self, HecError};
 use khien_ingest::body::{self, Records};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::Refused;
-use super::ingest::{Delivery, given_key, source_name, within_quota};
+use super::ingest::{Delivery, Parameters, given_key, source_name, within_quota};
 use super::{Shared, body as http_body};
 
 /// An error as the protocol writes it.
@@ -59,11 +58,6 @@ impl IntoResponse for Failure {
             }
         }
     }
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Parameters {
-    source: Option<String>,
 }
 
 /// `POST /services/collector/event`

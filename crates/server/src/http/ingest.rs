@@ -6,7 +6,6 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use bytes::Bytes;
 use khien_ingest::batch::{Batch, Key, Origin, RECORDS};
 use khien_ingest::body::{self, Records, lines};
 use khien_ingest::journal::{Journal, Receipt, Refusal};
@@ -32,16 +31,6 @@ pub(crate) struct Delivery<'a> {
     pub(crate) peer: Option<IpAddr>,
     pub(crate) key: Option<Key>,
     pub(crate) records: Records,
-}
-
-/// Why records were not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct IntakeError(pub(crate) Refusal);
-
-impl From<IntakeError> for Refused {
-    fn from(IntakeError(refusal): IntakeError) -> Self {
-        refusal.into()
-    }
 }
 
 impl From<Refusal> for Refused {
@@ -78,7 +67,7 @@ impl Intake {
     }
 
     /// Takes records, after which they are durable. Nothing is to be done for none.
-    pub(crate) async fn take(&self, delivery: Delivery<'_>) -> Result<Option<Receipt>, IntakeError> {
+    pub(crate) async fn take(&self, delivery: Delivery<'_>) -> Result<Option<Receipt>, Refusal> {
         let Records { body, spans, extras, .. } = delivery.records;
         if spans.is_empty() {
             return Ok(None);
@@ -96,8 +85,8 @@ impl Intake {
             // Who has gone away needs no answer.
             answer.send(result).ok();
         };
-        self.journal.append(Batch { origin, spans, extras, body }, done).map_err(IntakeError)?;
-        wait.await.unwrap_or(Err(Refusal::Closed)).map(Some).map_err(IntakeError)
+        self.journal.append(Batch { origin, spans, extras, body }, done)?;
+        wait.await.unwrap_or(Err(Refusal::Closed)).map(Some)
     }
 }
 
@@ -124,9 +113,10 @@ pub(crate) fn within_quota(state: &super::State, soc: &Soc, records: usize, byte
     })
 }
 
+/// What every protocol takes in the address.
 #[derive(Deserialize)]
 pub(crate) struct Parameters {
-    source: Option<String>,
+    pub(crate) source: Option<String>,
 }
 
 /// What became of a request.
@@ -167,9 +157,4 @@ pub(crate) async fn ingest(
     let delivery = Delivery { soc: &soc, source, protocol: "ndjson", peer, key: Some(key), records };
     state.intake.take(delivery).await?;
     Ok(Json(Accepted { accepted, rejected }))
-}
-
-/// An empty body has no bytes to be kept.
-pub(crate) fn records_of(body: Bytes, spans: Vec<khien_ingest::batch::Span>) -> Records {
-    Records { body, spans, ..Records::default() }
 }

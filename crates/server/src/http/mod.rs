@@ -17,24 +17,36 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use khien_ingest::journal::Journal;
 use khien_lake::Reader;
+use tokio::sync::Semaphore;
 
 use crate::pipeline::Progress;
 use auth::Senders;
 
 pub(crate) use auth::Authenticator;
-pub(crate) use ingest::{Delivery, Intake, IntakeError};
+pub(crate) use ingest::{Delivery, Intake};
+
+/// Queries at once.
+const QUERIES: usize = 4;
 
 /// What requests are answered from.
 pub(crate) struct State {
     pub(crate) intake: Intake,
     pub(crate) senders: Senders,
     pub(crate) reader: Reader,
+    /// Room for queries; each may take as much memory as its limit says.
+    pub(crate) queries: Arc<Semaphore>,
     pub(crate) progress: Arc<Progress>,
 }
 
 impl State {
     pub(crate) fn new(journal: Journal, authenticator: Authenticator, reader: Reader, progress: Arc<Progress>) -> Self {
-        Self { intake: Intake::new(journal), senders: Senders::new(authenticator), reader, progress }
+        Self {
+            intake: Intake::new(journal),
+            senders: Senders::new(authenticator),
+            reader,
+            queries: Arc::new(Semaphore::new(QUERIES)),
+            progress,
+        }
     }
 }
 

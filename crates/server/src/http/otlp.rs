@@ -10,15 +10,15 @@ use axum::response::{IntoResponse, Response};
 use khien_ingest::body;
 use khien_ingest::body::otlp::{self, OtlpError, Request};
 use khien_ingest::journal::Refusal;
+use khien_sources::Soc;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
 use prost::Message as _;
-use serde::Deserialize;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 
 use super::error::Refused;
-use super::ingest::{Delivery, given_key, source_name, within_quota};
+use super::ingest::{Delivery, Parameters, given_key, source_name, within_quota};
 use super::{Shared, body as http_body};
 
 impl From<OtlpError> for Refused {
@@ -28,11 +28,6 @@ impl From<OtlpError> for Refused {
             OtlpError::TooLarge => Refusal::TooLarge.into(),
         }
     }
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Parameters {
-    source: Option<String>,
 }
 
 /// How a body is written.
@@ -60,14 +55,20 @@ pub(crate) async fn logs(
         }
     };
     // Who sends it is asked first: a stranger's body is not read.
-    state.senders.of(&headers).await?;
+    let soc = state.senders.of(&headers).await?;
     let bytes = http_body::read(&headers, body).await?;
     let request = match encoding {
         Encoding::Protobuf => otlp::from_protobuf(&bytes)?,
         Encoding::Json => otlp::from_json(&bytes)?,
     };
     let source = source_name(parameters.source.as_deref())?;
-    let answer = take(&state, &headers, Some(peer.ip()), source, &request, &bytes).await?;
+    let answer = take(
+        &state,
+        &soc,
+        Sent { peer: Some(peer.ip()), source, key: given_key(&headers)?, content: &bytes },
+        &request,
+    )
+    .await?;
     Ok(match encoding {
         Encoding::Protobuf => {
             ([(header::CONTENT_TYPE, "application/x-protobuf")], answer.encode_to_vec()).into_response()
@@ -76,21 +77,28 @@ pub(crate) async fn logs(
     })
 }
 
-/// Takes the records of a request; `content` is what tells it from others.
+/// How a request came.
+struct Sent<'a> {
+    peer: Option<IpAddr>,
+    source: &'a str,
+    /// The key that its sender gave it.
+    key: Option<&'a str>,
+    /// What tells it from others otherwise.
+    content: &'a [u8],
+}
+
+/// Takes the records of a request.
 async fn take(
     state: &super::State,
-    headers: &HeaderMap,
-    peer: Option<IpAddr>,
-    source: &str,
+    soc: &Soc,
+    Sent { peer, source, key, content }: Sent<'_>,
     request: &Request,
-    content: &[u8],
 ) -> Result<ExportLogsServiceResponse, Refused> {
-    let soc = state.senders.of(headers).await?;
     let records = otlp::records(request)?;
-    let key = Some(body::key(&soc.name, source, given_key(headers)?, content));
-    within_quota(state, &soc, records.spans.len(), records.body.len())?;
+    let key = Some(body::key(&soc.name, source, key, content));
+    within_quota(state, soc, records.spans.len(), records.body.len())?;
     let rejected = records.rejected;
-    state.intake.take(Delivery { soc: &soc, source, protocol: "otlp", peer, key, records }).await?;
+    state.intake.take(Delivery { soc, source, protocol: "otlp", peer, key, records }).await?;
     let partial_success = (rejected > 0).then(|| ExportLogsPartialSuccess {
         rejected_log_records: rejected as i64,
         error_message: "records are too long".to_owned(),
@@ -124,10 +132,12 @@ impl LogsService for Grpc {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         let (metadata, _, request) = request.into_parts();
         let headers = metadata.into_headers();
+        let soc = self.0.senders.of(&headers).await.map_err(|refused| status(&refused))?;
         let content = request.encode_to_vec();
         let source = headers.get("khien-source").and_then(|value| value.to_str().ok());
         let source = source_name(source).map_err(|refused| status(&refused))?;
-        let answer = take(&self.0, &headers, peer, source, &request, &content).await;
+        let key = given_key(&headers).map_err(|refused| status(&refused))?;
+        let answer = take(&self.0, &soc, Sent { peer, source, key, content: &content }, &request).await;
         answer.map(tonic::Response::new).map_err(|refused| status(&refused))
     }
 }

@@ -70,12 +70,20 @@ pub(crate) async fn query(
     let Json(question) = question.map_err(|error| Refused::bad_request("question", error.body_text()))?;
     let output = output(question.format.as_deref(), &headers)?;
     let scope = Scope::Organisations(vec![soc.name.clone()]);
+    let room = state.queries.clone().try_acquire_owned().map_err(|_| {
+        Refused::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "busy",
+            "other queries are being answered, ask again a little later",
+        )
+        .retry_after(2_000)
+    })?;
     let mut written = state.reader.query(&question.sql, &scope, Limits::default()).await?.write(output)?;
     // What fails before the first rows is still an error of the request; later the answer ends early.
     let first = written.next().await?;
-    let rest = stream::try_unfold(written, |mut written| async {
+    let rest = stream::try_unfold((written, room), |(mut written, room)| async {
         let bytes = written.next().await.inspect_err(|error| tracing::warn!(%error, "an answer ended early"))?;
-        Ok::<_, QueryError>(bytes.map(|bytes| (Bytes::from(bytes), written)))
+        Ok::<_, QueryError>(bytes.map(|bytes| (Bytes::from(bytes), (written, room))))
     });
     let all = futures::StreamExt::chain(stream::iter(first.map(|bytes| Ok(Bytes::from(bytes)))), rest);
     let response = Response::builder().header(header::CONTENT_TYPE, output.media_type());

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use khien_ingest::journal::Trimmer;
@@ -100,8 +101,8 @@ impl Committer {
         Self { journal, folder, progress }
     }
 
-    /// Commits what comes until nothing more can come.
-    pub(crate) async fn run(self, mut writer: Writer, mut lots: mpsc::Receiver<Lot>) {
+    /// Commits what comes until nothing more can come; takes one from `under_way` for each batch that has got its place.
+    pub(crate) async fn run(self, mut writer: Writer, mut lots: mpsc::Receiver<Lot>, under_way: Receiver<()>) {
         // By the number of the batch before.
         let mut early: HashMap<u64, Lot> = HashMap::new();
         let mut upkeep = Upkeep::default();
@@ -118,6 +119,8 @@ impl Committer {
                     early.insert(lot.previous, lot);
                     while let Some(lot) = early.remove(&waiting.sequence) {
                         self.add(lot, &mut writer, &mut waiting);
+                        // There is one: the reader put it there before the batch.
+                        under_way.try_recv().ok();
                     }
                     if waiting.bytes < BYTES {
                         continue;

@@ -30,6 +30,10 @@ const WAITING: usize = 2;
 /// Results that wait to be committed.
 const LOTS: usize = 16;
 
+/// Batches between the reader and the place they get in the order of the journal: one that takes long lets only so many
+/// others overtake it.
+const UNDER_WAY: usize = 64;
+
 /// How long the reader waits before it looks whether the journal is closed.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -62,14 +66,15 @@ impl Pipeline {
         let cursor = journal.cursor(committed.events);
         let (batches, inbox) = sync_channel(workers * WAITING);
         let (lots, outbox) = mpsc::channel(LOTS);
+        let (begun, ordered) = sync_channel(UNDER_WAY);
         let inbox = Arc::new(Mutex::new(inbox));
-        let mut threads = vec![spawn("reader", move || read(cursor, &batches))?];
+        let mut threads = vec![spawn("reader", move || read(cursor, &batches, &begun))?];
         for _ in 0..workers {
             let worker = Worker::new(detector.clone(), committed.findings);
             let (inbox, lots) = (inbox.clone(), lots.clone());
             threads.push(spawn("worker", move || work(worker, &inbox, &lots))?);
         }
-        let commits = tokio::spawn(commit.run(writer, outbox));
+        let commits = tokio::spawn(commit.run(writer, outbox, ordered));
         Ok(Self { threads, commits })
     }
 
@@ -93,13 +98,13 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Joi
 }
 
 /// Reads the journal to its end.
-fn read(mut cursor: Cursor, batches: &SyncSender<Task>) {
+fn read(mut cursor: Cursor, batches: &SyncSender<Task>, begun: &SyncSender<()>) {
     let mut previous = cursor.position() - 1;
     loop {
         match cursor.next(PATIENCE) {
             Ok(Some(stored)) => {
                 let sequence = stored.sequence;
-                if batches.send(Task { previous, stored }).is_err() {
+                if begun.send(()).is_err() || batches.send(Task { previous, stored }).is_err() {
                     return;
                 }
                 previous = sequence;

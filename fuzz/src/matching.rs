@@ -165,7 +165,7 @@ fn hits(set: &RuleSet, matches: &[[u8; 4]]) -> Vec<String> {
         // The position follows from the content, so that it is the same in every order.
         let position = u64::from(u32::from_le_bytes([rule % 2, *seconds, group.as_bytes()[0], value.as_bytes()[0]]));
         let time_ns = Some(i64::from(*seconds) * 1_000_000_000);
-        let observation = Observation { rule: rule_index, time_ns, fields: &fields, file: 0, position };
+        let observation = Observation { rule: rule_index, time_ns, fields: &fields, file: 0, scope: "", position };
         correlator.feed(&observation, &mut |hit| hits.push(format!("{hit:?}")));
     }
     correlator.flush(&mut |hit| hits.push(format!("{hit:?}")));

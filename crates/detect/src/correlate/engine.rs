@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use super::CorrelationHit;
 use super::evaluate::{Found, MAX_EVIDENCE, Obs, Stretch, Test, number};
 use super::intern::{Interner, NONE};
+use super::live::Live;
 use super::model::{Correlation, Type};
 use super::plan::{Export, Feed, Plan, Source, Unusable, Upstream};
 use crate::finding::Evidence;
@@ -76,54 +77,69 @@ pub struct Observation<'a> {
     /// The texts of the fields that [`Correlator::needs`] names, each with its field's place in that list; several values
     /// repeat the field.
     pub fields: &'a [(usize, &'a str)],
-    /// Index of the input file.
+    /// Index of the input file; for [`Correlator::live`] the second of receipt, counted from 1970.
     pub file: u32,
-    /// Position in it.
+    /// Position in it; for [`Correlator::live`] the number of the event.
     pub position: u64,
+    /// Whose it is: with [`Correlator::live`], matches of different ones never meet. Without, it says nothing.
+    pub scope: &'a str,
 }
 
 /// Evaluates correlations; see the module text.
 pub struct Correlator {
-    correlations: Arc<[Correlation]>,
+    pub(super) correlations: Arc<[Correlation]>,
     rule_ids: Vec<String>,
-    plan: Arc<Plan>,
-    states: Vec<State>,
-    values: Interner,
-    tuples: Interner,
+    pub(super) plan: Arc<Plan>,
+    pub(super) states: Vec<State>,
+    pub(super) values: Interner,
+    pub(super) tuples: Interner,
     limits: Limits,
     statistics: Statistics,
-    groups: usize,
+    pub(super) groups: usize,
     /// Memory of the groups.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Correlations with a group above its bound.
     crowded: Vec<(usize, i64)>,
+    /// For matches that never end.
+    pub(super) live: Option<Live>,
     /// Memory to use again.
     columns: Columns,
     row: Row,
 }
 
 /// State of one correlation.
-struct State {
+pub(super) struct State {
     /// By key; see [`Correlator::key`].
-    groups: HashMap<u64, Group, foldhash::fast::RandomState>,
+    pub(super) groups: Groups,
     /// Observations up to this time come too late.
     cut: i64,
     /// Instants up to this one have been evaluated.
-    done: i64,
+    pub(super) done: i64,
 }
 
-struct Group {
-    list: Vec<Obs>,
+/// Groups by their keys.
+pub(super) type Groups = HashMap<u64, Group, foldhash::fast::RandomState>;
+
+pub(super) struct Group {
+    pub(super) list: Vec<Obs>,
     sorted: bool,
     last_hit: i64,
+    /// Times of hits that were reported and that later matches may still meet, in their order; only while live.
+    pub(super) hits: Vec<i64>,
+    /// It is among those that are to be evaluated.
+    pub(super) touched: bool,
 }
 
 /// Memory of a group beside its observations: its place in a map that is full to seven sixteenths or more.
 const GROUP_BYTES: usize = (size_of::<(u64, Group)>() + 1) * 16 / 7;
 
 impl Group {
-    fn bytes(&self) -> usize {
-        GROUP_BYTES + self.list.capacity() * size_of::<Obs>()
+    pub(super) fn new(list: Vec<Obs>, hits: Vec<i64>) -> Self {
+        Self { sorted: list.len() < 2, list, last_hit: i64::MIN, hits, touched: false }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        GROUP_BYTES + self.list.capacity() * size_of::<Obs>() + self.hits.capacity() * size_of::<i64>()
     }
 
     fn push(&mut self, o: Obs) {
@@ -132,7 +148,7 @@ impl Group {
     }
 
     /// Brings the set of observations into order.
-    fn sort(&mut self) {
+    pub(super) fn sort(&mut self) {
         if !self.sorted {
             self.list.sort_unstable();
             self.list.dedup();
@@ -149,11 +165,12 @@ impl Group {
 }
 
 /// A hit, kept until all of one evaluation can be put in order.
-struct Hit {
+pub(super) struct Hit {
     correlation: usize,
     time_ns: i64,
     file: u32,
     position: u64,
+    scope: String,
     group: Vec<String>,
     value: f64,
     evidence: Vec<Obs>,
@@ -167,6 +184,8 @@ struct Place {
     file: u32,
     position: u64,
     class: u32,
+    /// Number of the value that says whose it is.
+    scope: u32,
 }
 
 impl Correlator {
@@ -186,6 +205,7 @@ impl Correlator {
             groups: 0,
             bytes: 0,
             crowded: Vec::new(),
+            live: None,
             columns: Columns::default(),
             row: Row::default(),
         };
@@ -232,10 +252,11 @@ impl Correlator {
             self.statistics.without_time += 1;
             return;
         };
-        let place = Place { time_ns, file: match_.file, position: match_.position, class: 0 };
         let mut columns = std::mem::take(&mut self.columns);
-        let whole = self.fill(&mut columns, match_);
-        if whole {
+        let scope = if self.live.is_some() { self.values.intern(match_.scope.as_bytes()) } else { Some(NONE) };
+        let whole = scope.filter(|_| self.fill(&mut columns, match_));
+        if let Some(scope) = whole {
+            let place = Place { time_ns, file: match_.file, position: match_.position, class: 0, scope };
             let plan = Arc::clone(&self.plan);
             for &feed in &plan.rule_feeds[match_.rule] {
                 self.take(&plan, feed, place, &columns);
@@ -244,7 +265,7 @@ impl Correlator {
             self.statistics.evicted_observations += 1;
         }
         self.columns = columns;
-        if !whole {
+        if whole.is_none() {
             self.relieve(out);
             return;
         }
@@ -260,10 +281,7 @@ impl Correlator {
             let c = self.plan.order[i];
             self.evaluate(c, i64::MAX, &mut hits);
             // Hits are observations of others; they are evaluated next, so only a burst of them can be too much.
-            while self.is_full() && self.groups > 0 {
-                self.evict();
-                self.rebuild_values();
-            }
+            self.force_under_bounds();
         }
         self.report(hits, out);
         for state in &mut self.states {
@@ -322,6 +340,9 @@ impl Correlator {
                 break;
             }
             row.choose(source, columns);
+            if self.live.is_some() {
+                row.key.push(place.scope);
+            }
             self.keep(c, source_index as u32, place, &row);
             if !row.advance(source, columns) {
                 break;
@@ -356,7 +377,7 @@ impl Correlator {
         let (groups, bytes) = (&mut self.groups, &mut self.bytes);
         let group = self.states[c].groups.entry(key).or_insert_with(|| {
             *groups += 1;
-            let group = Group { list: Vec::with_capacity(1), sorted: true, last_hit: i64::MIN };
+            let group = Group::new(Vec::with_capacity(1), Vec::new());
             *bytes += group.bytes();
             group
         });
@@ -366,6 +387,11 @@ impl Correlator {
         if group.list.len() > self.limits.observations_per_group {
             let middle = group.list[group.list.len() / 2].time_ns;
             self.crowded.push((c, middle));
+        }
+        if let Some(live) = &mut self.live
+            && !std::mem::replace(&mut group.touched, true)
+        {
+            live.touched[c].push(key);
         }
     }
 
@@ -390,9 +416,14 @@ impl Correlator {
         }
     }
 
+    /// How many values a key is made of: those to group by and, while live, whose it is.
+    pub(super) fn key_width(&self, c: usize) -> usize {
+        self.correlations[c].group_by.len() + usize::from(self.live.is_some())
+    }
+
     /// The values that [`Self::key`] made `key` of.
-    fn key_values(&self, c: usize, key: u64) -> Vec<u32> {
-        match self.correlations[c].group_by.len() {
+    pub(super) fn key_values(&self, c: usize, key: u64) -> Vec<u32> {
+        match self.key_width(c) {
             0 => Vec::new(),
             1 => vec![key as u32],
             2 => vec![key as u32, (key >> 32) as u32],
@@ -421,7 +452,7 @@ impl Correlator {
             self.groups -= 1;
             group.sort();
             found.clear();
-            let mut stretch = Stretch { after, until, last_hit: group.last_hit };
+            let mut stretch = Stretch { after, until, last_hit: group.last_hit, known: &[] };
             let needed = test.run(&group.list, &mut stretch, &mut found);
             group.last_hit = stretch.last_hit;
             if !found.is_empty() {
@@ -449,15 +480,17 @@ impl Correlator {
         self.states[c].done = until;
     }
 
-    fn hit(&self, c: usize, key: &[u32], list: &[Obs], found: Found) -> Hit {
+    pub(super) fn hit(&self, c: usize, key: &[u32], list: &[Obs], found: Found) -> Hit {
         let newest = &list[found.last];
         let window = &list[found.first..=found.last];
+        let (group, scope) = key.split_at(self.correlations[c].group_by.len());
         Hit {
             correlation: c,
             time_ns: newest.time_ns,
             file: newest.file,
             position: newest.position,
-            group: key.iter().map(|&id| self.text(id)).collect(),
+            scope: scope.first().map(|&id| self.text(id)).unwrap_or_default(),
+            group: group.iter().map(|&id| self.text(id)).collect(),
             value: found.value,
             evidence: evidence(window, self.plan.wirings[c].sources.len()),
             evidence_total: window.len(),
@@ -469,7 +502,7 @@ impl Correlator {
     }
 
     /// Makes a hit an observation of the correlations that use it.
-    fn pass_on(&mut self, c: usize, key: &[u32], list: &[Obs], found: Found) {
+    pub(super) fn pass_on(&mut self, c: usize, key: &[u32], list: &[Obs], found: Found) {
         if self.plan.wirings[c].downstream.is_empty() {
             return;
         }
@@ -492,6 +525,7 @@ impl Correlator {
                     file: newest.file,
                     position: newest.position,
                     class: source as u32 + 1,
+                    scope: if self.live.is_some() { key.last().copied().unwrap_or(NONE) } else { NONE },
                 };
                 self.take(&plan, (receiver, source), place, &columns);
             }
@@ -522,10 +556,10 @@ impl Correlator {
         quads.map(|q| u32::from_le_bytes([q[0], q[1], q[2], q[3]])).collect()
     }
 
-    fn report(&mut self, mut hits: Vec<Hit>, out: &mut dyn FnMut(&CorrelationHit)) {
+    pub(super) fn report(&mut self, mut hits: Vec<Hit>, out: &mut dyn FnMut(&CorrelationHit)) {
         hits.sort_by(|a, b| {
             let key = |h: &Hit| (h.time_ns, h.correlation, h.file, h.position);
-            key(a).cmp(&key(b)).then_with(|| a.group.cmp(&b.group))
+            key(a).cmp(&key(b)).then_with(|| (&a.scope, &a.group).cmp(&(&b.scope, &b.group)))
         });
         for hit in hits {
             self.statistics.hits += 1;
@@ -547,6 +581,7 @@ impl Correlator {
                 time_ns: hit.time_ns,
                 file: hit.file,
                 position: hit.position,
+                scope: &hit.scope,
                 group: &group,
                 value: hit.value,
                 evidence: &evidence,
@@ -555,7 +590,7 @@ impl Correlator {
         }
     }
 
-    fn sender(&self, c: usize, source: u32) -> &str {
+    pub(super) fn sender(&self, c: usize, source: u32) -> &str {
         let Source { upstream, .. } = self.plan.wirings[c].sources[source as usize];
         match upstream {
             Upstream::Rule(rule) => &self.rule_ids[rule],
@@ -572,8 +607,12 @@ impl Correlator {
         let mut hits = Vec::new();
         if self.is_full() {
             self.statistics.compactions += 1;
+            // What came while live is evaluated already, or will be in a moment.
             for i in 0..self.plan.order.len() {
                 let c = self.plan.order[i];
+                if self.live.is_some() {
+                    break;
+                }
                 if let Some(middle) = self.middle(c) {
                     self.compact(c, middle, &mut hits);
                 }
@@ -592,11 +631,21 @@ impl Correlator {
         while let Some((c, middle)) = self.crowded.pop() {
             if self.has_crowd(c, self.limits.observations_per_group) {
                 self.statistics.compactions += 1;
-                self.compact(c, middle, &mut hits);
+                if self.live.is_none() {
+                    self.compact(c, middle, &mut hits);
+                }
                 self.thin_out(c);
             }
         }
         self.report(hits, out);
+    }
+
+    /// Brings the state back under its bounds, whatever it costs.
+    pub(super) fn force_under_bounds(&mut self) {
+        while self.is_full() && self.groups > 0 {
+            self.evict();
+            self.rebuild_values();
+        }
     }
 
     /// Less than what is allowed, so that work is not repeated at once.
@@ -696,32 +745,19 @@ impl Correlator {
     fn rebuild_values(&mut self) {
         let old_values = std::mem::take(&mut self.values);
         let old_tuples = std::mem::take(&mut self.tuples);
-        let mut renamed = Renaming {
+        let scoped = usize::from(self.live.is_some());
+        let mut renaming = Renaming {
             values: Renamed::new(&mut self.values, &old_values),
             tuples: Renamed::new(&mut self.tuples, &old_tuples),
         };
         for (state, correlation) in self.states.iter_mut().zip(self.correlations.iter()) {
             let groups = std::mem::take(&mut state.groups);
             state.groups.reserve(groups.len());
-            for (key, mut group) in groups {
-                let key = match correlation.group_by.len() {
-                    0 => key,
-                    1 => u64::from(renamed.value(key as u32)),
-                    2 => pair(renamed.value(key as u32), renamed.value((key >> 32) as u32)),
-                    _ => u64::from(renamed.tuple(key as u32)),
-                };
-                for o in &mut group.list {
-                    o.carry = renamed.tuple(o.carry);
-                    if correlation.kind == Type::ValueCount {
-                        let id = o.measure as u32;
-                        let several = correlation.fields.len() > 1;
-                        o.measure = u64::from(if several { renamed.tuple(id) } else { renamed.value(id) });
-                    }
-                }
-                // The numbers are part of the order.
-                group.sorted = false;
-                state.groups.insert(key, group);
-            }
+            let width = correlation.group_by.len() + scoped;
+            state.groups.extend(groups.into_iter().map(|(key, group)| renaming.group(correlation, width, key, group)));
+        }
+        if let Some(live) = &mut self.live {
+            live.look_again(&self.states);
         }
     }
 }
@@ -792,19 +828,46 @@ fn pair(low: u32, high: u32) -> u64 {
 }
 
 /// Gives back the room of groups that went, so that [`GROUP_BYTES`] is true.
-fn shrink(groups: &mut HashMap<u64, Group, foldhash::fast::RandomState>) {
+pub(super) fn shrink(groups: &mut Groups) {
     if groups.len() < groups.capacity() / 2 {
         groups.shrink_to_fit();
     }
 }
 
 /// Moves values from old interners to new ones.
-struct Renaming<'a> {
-    values: Renamed<'a>,
-    tuples: Renamed<'a>,
+pub(super) struct Renaming<'a> {
+    pub(super) values: Renamed<'a>,
+    pub(super) tuples: Renamed<'a>,
 }
 
 impl Renaming<'_> {
+    /// A group of `correlation` whose key is made of `width` values, with the new numbers.
+    pub(super) fn group(
+        &mut self,
+        correlation: &Correlation,
+        width: usize,
+        key: u64,
+        mut group: Group,
+    ) -> (u64, Group) {
+        let key = match width {
+            0 => key,
+            1 => u64::from(self.value(key as u32)),
+            2 => pair(self.value(key as u32), self.value((key >> 32) as u32)),
+            _ => u64::from(self.tuple(key as u32)),
+        };
+        for o in &mut group.list {
+            o.carry = self.tuple(o.carry);
+            if correlation.kind == Type::ValueCount {
+                let id = o.measure as u32;
+                let several = correlation.fields.len() > 1;
+                o.measure = u64::from(if several { self.tuple(id) } else { self.value(id) });
+            }
+        }
+        // The numbers are part of the order.
+        group.sorted = false;
+        (key, group)
+    }
+
     fn value(&mut self, id: u32) -> u32 {
         self.values.number(id, Cow::Borrowed)
     }
@@ -819,7 +882,7 @@ impl Renaming<'_> {
 }
 
 /// Moves byte strings from one interner to another.
-struct Renamed<'a> {
+pub(super) struct Renamed<'a> {
     new: &'a mut Interner,
     old: &'a Interner,
     /// For each old number the new one, `NONE` for what was not moved yet.
@@ -827,7 +890,7 @@ struct Renamed<'a> {
 }
 
 impl<'a> Renamed<'a> {
-    fn new(new: &'a mut Interner, old: &'a Interner) -> Self {
+    pub(super) fn new(new: &'a mut Interner, old: &'a Interner) -> Self {
         Self { new, old, numbers: vec![NONE; old.len()] }
     }
 

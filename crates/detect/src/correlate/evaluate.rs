@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::model::{Condition, Correlation, Type, Window};
 use super::plan::Source;
 
@@ -10,7 +12,7 @@ use super::plan::Source;
 pub const MAX_EVIDENCE: usize = 100;
 
 /// One match of a group. The order of the fields is the order of evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Obs {
     pub(super) time_ns: i64,
     pub(super) file: u32,
@@ -36,13 +38,15 @@ pub(super) struct Found {
 
 /// Which instants to look at, and what happened before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
+pub(super) struct Stretch<'a> {
     /// Instants up to this one have been looked at before.
     pub(super) after: i64,
     /// Last instant to look at.
     pub(super) until: i64,
     /// Time of the group's last hit, `i64::MIN` for none.
     pub(super) last_hit: i64,
+    /// Times of hits that were reported before, in their order: no window of another hit may meet theirs.
+    pub(super) known: &'a [i64],
 }
 
 /// What evaluation needs to know of a correlation.
@@ -65,7 +69,7 @@ impl<'a> Test<'a> {
 
     /// Looks at every instant of `stretch` in `list`, which is sorted. Adds to `found`, notes the last hit, and returns the
     /// first observation that later windows may need.
-    pub(super) fn run(&self, list: &[Obs], stretch: &mut Stretch, found: &mut Vec<Found>) -> usize {
+    pub(super) fn run(&self, list: &[Obs], stretch: &mut Stretch<'_>, found: &mut Vec<Found>) -> usize {
         if self.is_out_of_reach(list.len()) {
             let start = list.partition_point(|o| o.time_ns <= stretch.until);
             return self.needed_from(list, 0..start, *stretch);
@@ -82,7 +86,8 @@ impl<'a> Test<'a> {
             first = new_first;
             measure.add(list, start..end);
             let due = self.rising || end == list.len() || self.first_of_window(list, first, end) > first;
-            let quiet = self.window_start(now, list[first].time_ns) <= stretch.last_hit;
+            let quiet = self.window_start(now, list[first].time_ns) <= stretch.last_hit
+                || stretch.known.iter().any(|hit| self.meet(now, list[first].time_ns, *hit));
             if due && !quiet && now > stretch.after && measure.holds(list[first].time_ns) {
                 stretch.last_hit = now;
                 found.push(Found { first, last: end - 1, value: measure.value() });
@@ -138,8 +143,59 @@ impl<'a> Test<'a> {
         }
     }
 
+    /// Whether the window at `now`, whose oldest observation is of time `first`, meets that of a hit at `hit`.
+    fn meet(&self, now: i64, first: i64, hit: i64) -> bool {
+        if hit <= now {
+            return self.window_start(now, first) <= hit;
+        }
+        match self.correlation.window {
+            Window::Sliding | Window::Tumbling => self.window_start(hit, first) <= now,
+            // It may be another session; only that session knows.
+            Window::Session { .. } => hit.saturating_sub(first) <= self.correlation.timespan_ns,
+        }
+    }
+
+    /// Whether a hit at `hit` has used up what happened at `time`: no other hit can have it in its window.
+    pub(super) fn is_used(&self, time: i64, hit: i64) -> bool {
+        match self.correlation.window {
+            Window::Sliding | Window::Tumbling => time <= hit && self.window_start(hit, hit) <= time,
+            // What follows needs to know that the session goes on.
+            Window::Session { .. } => false,
+        }
+    }
+
+    /// Whether a hit comes with the match that completes it.
+    pub(super) fn is_rising(&self) -> bool {
+        self.rising
+    }
+
+    /// Longest window, in nanoseconds.
+    pub(super) fn timespan(&self) -> i64 {
+        self.correlation.timespan_ns
+    }
+
+    /// Lets go of what is over; of a session only the whole, since where it begins decides where the next one does.
+    pub(super) fn let_go(&self, list: &mut Vec<Obs>, is_over: impl Fn(&Obs) -> bool) {
+        let Window::Session { .. } = self.correlation.window else {
+            return list.retain(|o| !is_over(o));
+        };
+        list.sort_unstable();
+        let mut kept = Vec::new();
+        let (mut first, mut start) = (0, 0);
+        while let Some(now) = list.get(start).map(|o| o.time_ns) {
+            let begins = self.first_of_window(list, first, start);
+            if begins == start && start > 0 {
+                keep_session(&list[first..start], &is_over, &mut kept);
+            }
+            first = begins;
+            start += list[start..].partition_point_near(|o| o.time_ns == now);
+        }
+        keep_session(&list[first..], &is_over, &mut kept);
+        *list = kept;
+    }
+
     /// First observation that a window after `stretch` may hold, when the one looked at last was `window`.
-    fn needed_from(&self, list: &[Obs], window: Range<usize>, stretch: Stretch) -> usize {
+    fn needed_from(&self, list: &[Obs], window: Range<usize>, stretch: Stretch<'_>) -> usize {
         let next = stretch.until.saturating_add(1);
         match self.correlation.window {
             Window::Sliding | Window::Tumbling => {
@@ -156,6 +212,12 @@ impl<'a> Test<'a> {
                 if goes_on { window.start } else { window.end }
             }
         }
+    }
+}
+
+fn keep_session(session: &[Obs], is_over: impl Fn(&Obs) -> bool, kept: &mut Vec<Obs>) {
+    if !session.iter().all(is_over) {
+        kept.extend_from_slice(session);
     }
 }
 

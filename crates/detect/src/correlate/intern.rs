@@ -38,6 +38,22 @@ impl Interner {
         Some(id)
     }
 
+    /// All byte strings, in the order of their numbers.
+    pub(super) fn all(&self) -> Vec<&[u8]> {
+        (0..self.ends.len()).map(|id| self.get(id as u32)).collect()
+    }
+
+    /// Byte strings by their numbers, as [`Self::all`] gave them; `None` when they are not all different, or too long.
+    pub(super) fn of(all: &[&[u8]]) -> Option<Self> {
+        let mut interner = Self::default();
+        for (number, bytes) in all.iter().enumerate() {
+            if interner.intern_short(bytes)? as usize != number {
+                return None;
+            }
+        }
+        Some(interner)
+    }
+
     /// The bytes of number `id`.
     pub(super) fn get(&self, id: u32) -> &[u8] {
         bytes(&self.arena, &self.ends, id)

@@ -34,6 +34,20 @@
 //!   of the group and, for fields by which the inner correlation does not group, with those of every match in its window
 //!   (at most [`Limits::combinations`] different combinations).
 //!
+//! # Live
+//!
+//! [`Correlator::live`] does the same for matches that never end. It is fed batch by batch; after each,
+//! [`Correlator::settle`] reports what holds. What it reports is a function of the batches and their order alone, so that
+//! it can be saved at some batch and go on from there elsewhere.
+//!
+//! - Matches of different owners ([`Observation::scope`]) never meet.
+//! - A match is kept for the timespan and the grace after it happened *and* after it was received: what arrives late meets
+//!   what else arrives late, and what happened at the same time and came in before.
+//! - A hit that was reported stays. A match that arrives later can only complete windows that meet none of those before:
+//!   where matches arrive in the order of time, hits are those of the whole set.
+//! - Conditions to which more matches may do harm wait until their window is complete: the timespan and the grace. What
+//!   arrives later than that is not looked at by them.
+//!
 //! # Bounds
 //!
 //! State is bounded by [`Limits`]. When it is reached, the older half of what is held is evaluated and let go; matches
@@ -44,14 +58,20 @@
 mod engine;
 mod evaluate;
 mod intern;
+mod live;
+#[cfg(test)]
+mod live_tests;
 mod model;
+mod observed;
 mod plan;
 #[cfg(test)]
 mod tests;
 
 pub use engine::{Correlator, Limits, Observation, Statistics};
 pub use evaluate::MAX_EVIDENCE;
+pub use live::SavedError;
 pub use model::{Alias, Condition, Correlation, Operator, RuleExpr, Type, Window};
+pub use observed::{Observations, Wanted};
 pub use plan::Unusable;
 
 use crate::finding::Evidence;
@@ -67,6 +87,8 @@ pub struct CorrelationHit<'a> {
     pub file: u32,
     /// Position in the file.
     pub position: u64,
+    /// Whose it is, with [`Correlator::live`].
+    pub scope: &'a str,
     /// The `group-by` fields (as the correlation names them) and their values.
     pub group: &'a [(&'a str, &'a str)],
     /// The count, sum, average ... that fulfilled the condition; for an expression the number of different rules.

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::rule::{Expr, Level, Origin, Rule};
 
-const SECOND: i64 = 1_000_000_000;
+pub(super) const SECOND: i64 = 1_000_000_000;
 
-fn correlations(yaml: &str) -> Vec<Correlation> {
+pub(super) fn correlations(yaml: &str) -> Vec<Correlation> {
     let parsed = rsigma_parser::parse_sigma_yaml(yaml).unwrap();
     assert_eq!(parsed.errors, Vec::<String>::new());
     let list = parsed.correlations.iter();
@@ -44,20 +44,20 @@ fn rule(name: &str) -> Rule {
     }
 }
 
-fn rules() -> Vec<Rule> {
+pub(super) fn rules() -> Vec<Rule> {
     ["a", "b", "c"].map(rule).to_vec()
 }
 
 /// A match as tests write it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Match {
-    time: i64,
-    rule: usize,
-    position: u64,
-    fields: Vec<(&'static str, String)>,
+pub(super) struct Match {
+    pub(super) time: i64,
+    pub(super) rule: usize,
+    pub(super) position: u64,
+    pub(super) fields: Vec<(&'static str, String)>,
 }
 
-fn at(seconds: i64, rule: usize, position: u64, fields: &[(&'static str, &str)]) -> Match {
+pub(super) fn at(seconds: i64, rule: usize, position: u64, fields: &[(&'static str, &str)]) -> Match {
     Match {
         time: seconds * SECOND,
         rule,
@@ -68,11 +68,11 @@ fn at(seconds: i64, rule: usize, position: u64, fields: &[(&'static str, &str)])
 
 /// A hit as tests compare it: correlation, time, position, group, value, evidence as rule and position.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
-struct Seen {
-    correlation: usize,
-    time: i64,
+pub(super) struct Seen {
+    pub(super) correlation: usize,
+    pub(super) time: i64,
     position: u64,
-    group: Vec<String>,
+    pub(super) group: Vec<String>,
     value: f64,
     evidence: Vec<(String, u64)>,
 }
@@ -92,13 +92,19 @@ fn feed(engine: &mut Correlator, list: &[Match], hits: &mut Vec<Seen>) {
     for m in list {
         let place = |name: &str| engine.needs(m.rule).iter().position(|need| need == name);
         let fields: Vec<(usize, &str)> = m.fields.iter().filter_map(|(n, v)| Some((place(n)?, v.as_str()))).collect();
-        let observation =
-            Observation { rule: m.rule, time_ns: Some(m.time), fields: &fields, file: 0, position: m.position };
+        let observation = Observation {
+            rule: m.rule,
+            time_ns: Some(m.time),
+            fields: &fields,
+            file: 0,
+            scope: "",
+            position: m.position,
+        };
         engine.feed(&observation, &mut |h| hits.push(seen(h)));
     }
 }
 
-fn run_with(list: &[Correlation], matches: &[Match], limits: Limits) -> (Vec<Seen>, Statistics) {
+pub(super) fn run_with(list: &[Correlation], matches: &[Match], limits: Limits) -> (Vec<Seen>, Statistics) {
     let (mut engine, unusable) = Correlator::new(list.to_vec(), &rules(), limits);
     assert_eq!(unusable, Vec::new());
     let mut hits = Vec::new();
@@ -117,7 +123,7 @@ fn times(yaml: &str, matches: &[Match]) -> Vec<i64> {
     run(yaml, matches).iter().map(|h| h.time).collect()
 }
 
-const BRUTE: &str = "
+pub(super) const BRUTE: &str = "
 title: Many failed logins
 id: many
 name: many_failed
@@ -193,7 +199,7 @@ fn events_without_time_are_counted_only() {
     let fields = [(0, "h")];
     let mut hits = 0;
     for position in 0..9 {
-        let observation = Observation { rule: 0, time_ns: None, fields: &fields, file: 0, position };
+        let observation = Observation { rule: 0, time_ns: None, fields: &fields, file: 0, scope: "", position };
         engine.feed(&observation, &mut |_| hits += 1);
     }
     engine.flush(&mut |_| hits += 1);
@@ -435,7 +441,8 @@ fn hostile_groups_are_bounded_and_counted() {
     for i in 0..50_000_u64 {
         let host = format!("host-{i}");
         let host = if i % 2 == 0 { host.as_str() } else { "same" };
-        let observation = Observation { rule: 0, time_ns: Some(0), fields: &[(0, host)], file: 0, position: i };
+        let observation =
+            Observation { rule: 0, time_ns: Some(0), fields: &[(0, host)], file: 0, scope: "", position: i };
         engine.feed(&observation, &mut |_| {});
         assert!(engine.groups() <= limits.groups);
         assert!(engine.bytes() <= limits.bytes);
@@ -459,6 +466,7 @@ fn prints_the_cost_of_feeding() {
             fields: &[(0, &hosts[i as usize * 7919 % 500])],
             file: 0,
             position: i,
+            scope: "",
         };
         engine.feed(&observation, &mut |_| hits += 1);
     }
@@ -580,7 +588,7 @@ fn condition() -> impl Strategy<Value = String> {
     prop_oneof![3 => one, 1 => range]
 }
 
-fn generated() -> impl Strategy<Value = String> {
+pub(super) fn generated() -> impl Strategy<Value = String> {
     let kinds = prop::sample::select(vec![
         "event_count",
         "value_count",
@@ -617,7 +625,7 @@ fn generated() -> impl Strategy<Value = String> {
     )
 }
 
-fn matches() -> impl Strategy<Value = Vec<Match>> {
+pub(super) fn matches() -> impl Strategy<Value = Vec<Match>> {
     let one = (0..40_i64, 0..3_usize, 0..60_u64, 0..3_usize, 0..6_u8).prop_map(|(time, rule, position, host, v)| {
         // An event has one time and one set of fields, whatever rules match it.
         let time = (time + position.cast_signed() / 7) % 40;

@@ -1,11 +1,10 @@
 //! What one worker does with a task.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use khien_base::message::Message;
-use khien_detect::correlate::{Correlator, Observation};
-use khien_detect::engine::{Detector, Worker, text_of};
+use khien_detect::correlate::{Correlator, Observations, Wanted};
+use khien_detect::engine::{Detector, Worker};
 use khien_detect::finding::{Finding, Matched};
 use khien_detect::indicators::{IndicatorId, IndicatorSearch, IndicatorSet};
 use khien_detect::rule::Level;
@@ -13,7 +12,6 @@ use khien_event::decode::{Decoded, Malformed};
 use khien_event::evtx::{self, Item};
 use khien_event::fields::{Fields, ShapeId};
 use khien_event::json::{Emit, JsonDecoder};
-use khien_event::names::FieldId;
 use khien_event::reasons;
 use khien_event::taxonomy::{KindId, Taxonomy};
 use khien_event::text::{LineFormat, TextDecoder};
@@ -49,52 +47,6 @@ pub(super) struct Outcome {
     pub(super) live: bool,
 }
 
-/// Matches that correlations want, with all their texts in one.
-#[derive(Default)]
-pub(super) struct Observations {
-    list: Vec<Observed>,
-    /// Place among the needed fields, and end in `text`.
-    fields: Vec<(usize, usize)>,
-    text: String,
-}
-
-struct Observed {
-    rule: usize,
-    time_ns: Option<i64>,
-    position: u64,
-    /// End in the list of fields.
-    end: usize,
-}
-
-impl Observations {
-    /// Adds a match; `wanted` are the sources of each needed field.
-    fn add(&mut self, rule: usize, finding: &Finding<'_>, fields: &Fields, wanted: &[Box<[FieldId]>]) {
-        for (place, sources) in wanted.iter().enumerate() {
-            for field in fields.list().iter().filter(|f| sources.contains(&f.name)) {
-                if let Some(text) = text_of(fields, finding.raw, field) {
-                    self.text.push_str(&text);
-                    self.fields.push((place, self.text.len()));
-                }
-            }
-        }
-        let Finding { time_ns, position, .. } = *finding;
-        self.list.push(Observed { rule, time_ns, position, end: self.fields.len() });
-    }
-
-    /// Hands out every match of the file with this index.
-    pub(super) fn each(&self, file: u32, take: &mut dyn FnMut(Observation<'_>)) {
-        let mut start = 0;
-        let texts: Vec<(usize, &str)> = (self.fields.iter())
-            .map(|&(place, end)| (place, self.text.get(std::mem::replace(&mut start, end)..end).unwrap_or_default()))
-            .collect();
-        let mut start = 0;
-        for &Observed { rule, time_ns, position, end } in &self.list {
-            take(Observation { rule, time_ns, fields: &texts[start..end], file, position });
-            start = end;
-        }
-    }
-}
-
 /// One thread's worker.
 pub(super) struct Hand {
     shared: Arc<Shared>,
@@ -124,7 +76,7 @@ impl Hand {
             spotter: shared.indicators.clone().map(Spotter::new),
             again: Whole::new(),
             held: Vec::new(),
-            wanted: Wanted::new(),
+            wanted: Wanted::default(),
             text_shape: taxonomy.shape("text"),
             shared,
         }
@@ -256,9 +208,6 @@ struct Takes<'a> {
     wanted: &'a mut Wanted,
 }
 
-/// For a rule and a kind of event: the sources of each field that correlations need.
-type Wanted = HashMap<(usize, KindId), Vec<Box<[FieldId]>>>;
-
 impl Takes<'_> {
     fn finding(&mut self, rule: usize, finding: &Finding<'_>, fields: &Fields) {
         let detector = &self.shared.detector;
@@ -270,10 +219,7 @@ impl Takes<'_> {
             }
         }
         let Some(correlator) = self.shared.correlator.as_ref().filter(|c| c.is_fed_by(rule)) else { return };
-        let wanted = self.wanted.entry((rule, finding.kind)).or_insert_with(|| {
-            correlator.needs(rule).iter().map(|field| detector.sources(finding.kind, field)).collect()
-        });
-        self.outcome.observations.add(rule, finding, fields, wanted);
+        self.outcome.observations.add((detector, correlator), self.wanted, (rule, finding, fields), None);
     }
 }
 

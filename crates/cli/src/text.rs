@@ -187,6 +187,10 @@ messages! {
         vi: "{rules} luật được dùng, {unusable} luật không dùng được",
         en: "{rules} rules are used, {unusable} cannot be used"
     }
+    serve_indicators(indicators, unusable) {
+        vi: "{indicators} chỉ dấu được dùng, {unusable} chỉ dấu không dùng được",
+        en: "{indicators} indicators are used, {unusable} cannot be used"
+    }
     serve_ready(address) { vi: "sẵn sàng tại http://{address}", en: "ready at http://{address}" }
     serve_syslog(protocol, address) { vi: "nhận syslog ({protocol}) tại {address}", en: "takes syslog ({protocol}) at {address}" }
     tokens(count) { vi: "{count} mã truy cập", en: "{count} tokens" }

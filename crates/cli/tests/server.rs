@@ -177,21 +177,21 @@ fn live_findings_are_those_of_detect() {
     let server = Server::start(KHIEN, data.path(), &[&option, &rules]);
     let files =
         ["workstation-evtx.jsonl", "file-server-winlogbeat.ndjson", "domain-controller-flat.jsonl", "gateway-auth.log"];
-    let mut wanted: BTreeMap<(String, String), u64> = BTreeMap::new();
-    for file in files {
-        let path = content("events").join(file);
-        let sent = server.post(&format!("/v1/ingest?source={file}"), &token, &std::fs::read(&path).unwrap());
+    let files = files.map(|file| content("events").join(file));
+    for file in &files {
+        let sent = server.post("/v1/ingest?source=files", &token, &std::fs::read(file).unwrap());
         assert_eq!(sent.status, 200);
-        let output = Command::new(KHIEN).args(["detect", "--output", "ndjson", "--rules", &rules]).arg(&path).output();
-        for line in String::from_utf8(output.unwrap().stdout).unwrap().lines() {
-            let finding: Value = serde_json::from_str(line).unwrap();
-            // Correlations are not evaluated live yet.
-            if finding.get("evidence").is_none() {
-                let id = finding["rule"]["id"].as_str().unwrap().to_owned();
-                *wanted.entry((id, finding["matched"].to_string())).or_default() += 1;
-            }
-        }
     }
+    let output = Command::new(KHIEN).args(["detect", "--output", "ndjson", "--rules", &rules]).args(&files).output();
+    let mut wanted: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut correlations = 0;
+    for line in String::from_utf8(output.unwrap().stdout).unwrap().lines() {
+        let finding: Value = serde_json::from_str(line).unwrap();
+        let id = finding["rule"]["id"].as_str().unwrap().to_owned();
+        *wanted.entry((id, finding["matched"].to_string())).or_default() += 1;
+        correlations += u64::from(finding.get("evidence").is_some());
+    }
+    assert!(correlations > 2, "{correlations}");
     let total: u64 = wanted.values().sum();
     assert!(total > 10, "{total}");
     let count = "SELECT count(*) AS n FROM findings";

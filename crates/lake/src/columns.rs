@@ -65,6 +65,12 @@ pub struct FindingRow<'a> {
     pub matched: &'a str,
     /// The events behind it, as a JSON array of event ids; for one on one event just that.
     pub events: &'a str,
+    /// The pack that the rule came in, as `name@version`.
+    pub pack: &'a str,
+    /// What it is about: `host:NAME`, `ip:ADDRESS`, `user:NAME`, or the group of a correlation.
+    pub entity: Option<&'a str>,
+    /// The exception that silences it.
+    pub exception: Option<&'a str>,
 }
 
 /// A column of time in microseconds, UTC.
@@ -126,6 +132,9 @@ pub(crate) static FINDINGS: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("tags", DataType::Utf8, false),
         Field::new("matched", DataType::Utf8, false),
         Field::new("events", DataType::Utf8, false),
+        Field::new("pack", DataType::Utf8, true),
+        Field::new("entity", DataType::Utf8, true),
+        Field::new("exception", DataType::Utf8, true),
         Field::new(DAY, DataType::Date32, false),
     ]))
 });
@@ -135,8 +144,9 @@ const DAY_US: i64 = 86_400_000_000;
 /// The earliest and, behind the time of receipt, the latest time that is believed: 1990, and a day ahead.
 const EARLIEST_US: i64 = 631_152_000_000_000;
 
-/// The time of a row, and whether it is the event's own. What no clock can have shown is not believed.
-fn row_time(time_ns: Option<i64>, received_ms: i64) -> (i64, bool) {
+/// The time of a row in microseconds since 1970, and whether it is the event's own. What no clock can have shown is not
+/// believed; the time of receipt stands for it.
+pub fn row_time(time_ns: Option<i64>, received_ms: i64) -> (i64, bool) {
     let received = received_ms.saturating_mul(1_000);
     let known = time_ns.map(|ns| ns.div_euclid(1_000));
     match known.filter(|us| (EARLIEST_US..=received.saturating_add(DAY_US)).contains(us)) {
@@ -347,7 +357,7 @@ pub struct FindingRows {
     common: Common,
     texts: [StringBuilder; 4],
     severity: Int32Builder,
-    more: [StringBuilder; 3],
+    more: [StringBuilder; 6],
 }
 
 impl Default for FindingRows {
@@ -369,8 +379,9 @@ impl FindingRows {
             builder.append_value(text);
         }
         self.severity.append_value(row.severity_id.into());
-        for (builder, text) in self.more.iter_mut().zip([row.tags, row.matched, row.events]) {
-            builder.append_value(text);
+        let texts = [row.tags, row.matched, row.events, row.pack].map(Some).into_iter();
+        for (builder, text) in self.more.iter_mut().zip(texts.chain([row.entity, row.exception])) {
+            builder.append_option(text);
         }
     }
 

@@ -4,8 +4,11 @@
 //! size become one of the next size, so that a row is written again only a few times, until its file is large enough.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use deltalake::DeltaTable;
 use deltalake::kernel::Action;
@@ -41,7 +44,9 @@ pub(crate) async fn compact(table: &mut DeltaTable, shape: &Shape, now_ms: i64) 
         contents.push(store.get(path).await?.bytes().await?);
     }
     let part = plan.part;
-    let merged = tokio::task::spawn_blocking(move || merge(part, contents)).await.map_err(|_| LakeError::Ended)??;
+    let columns = columns(shape);
+    let merged =
+        tokio::task::spawn_blocking(move || merge(part, &columns, contents)).await.map_err(|_| LakeError::Ended)??;
     let mut actions = plan.removes;
     actions.push(Action::Add(table::store(table, shape, merged, now_ms, false).await?));
     table::commit_rearranged(table, actions).await?;
@@ -71,12 +76,28 @@ fn plan(table: &DeltaTable) -> Result<Option<Plan>, LakeError> {
     }))
 }
 
+/// The columns of files: those by which the table is divided are not in them.
+fn columns(shape: &Shape) -> SchemaRef {
+    let fields = shape.schema.fields().iter().filter(|field| !shape.dividing.contains(&field.name().as_str()));
+    Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
+}
+
+/// The same rows with all of `columns`; what a file of an earlier version lacks is null.
+fn complete(batch: &RecordBatch, columns: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
+        Some(column) => arrow::compute::cast(column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+    };
+    RecordBatch::try_new(columns.clone(), columns.fields().iter().map(column).collect::<Result<_, _>>()?)
+}
+
 /// Makes one file of the contents of several.
-fn merge(part: (i32, i32), contents: Vec<Bytes>) -> Result<File, LakeError> {
+fn merge(part: (i32, i32), columns: &SchemaRef, contents: Vec<Bytes>) -> Result<File, LakeError> {
     let mut batches: Vec<RecordBatch> = Vec::new();
     for content in contents {
         for batch in ParquetRecordBatchReaderBuilder::try_new(content)?.build()? {
-            batches.push(batch.map_err(parquet::errors::ParquetError::from)?);
+            let whole = batch.and_then(|batch| complete(&batch, columns));
+            batches.push(whole.map_err(parquet::errors::ParquetError::from)?);
         }
     }
     if batches.iter().all(|batch| batch.num_rows() == 0) {

@@ -17,7 +17,7 @@ mod table;
 mod tests;
 mod writer;
 
-pub use columns::{EventRow, EventRows, FindingRow, FindingRows};
+pub use columns::{EventRow, EventRows, FindingRow, FindingRows, row_time};
 pub use query::{Answer, Limits, Output, QueryError, Reader, Scope};
 pub use table::LakeError;
 pub use writer::{Committed, Writer};

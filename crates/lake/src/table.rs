@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arrow::datatypes::SchemaRef;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake::kernel::{Action, Add, StructType, Transaction};
+use deltalake::kernel::{Action, Add, StructField, StructType, Transaction};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::operations::vacuum::VacuumMode;
 use deltalake::protocol::{DeltaOperation, SaveMode};
@@ -71,11 +71,11 @@ const CHECKPOINT_INTERVAL: &str = "100";
 pub(crate) async fn open(lake: &Url, shape: &Shape) -> Result<DeltaTable, LakeError> {
     let url = address(lake, shape.name)?;
     let mut table = DeltaTableBuilder::from_url(url)?.build()?;
+    let schema: StructType = shape.schema.as_ref().try_into_kernel().map_err(DeltaTableError::from)?;
     if table.verify_deltatable_existence().await? {
         table.load().await?;
-        return Ok(table);
+        return with_new_columns(table, &schema).await;
     }
-    let schema: StructType = shape.schema.as_ref().try_into_kernel().map_err(DeltaTableError::from)?;
     let interval = Some(CHECKPOINT_INTERVAL.to_owned());
     let table = CreateBuilder::new()
         .with_log_store(table.log_store())
@@ -89,6 +89,16 @@ pub(crate) async fn open(lake: &Url, shape: &Shape) -> Result<DeltaTable, LakeEr
         ])
         .await?;
     Ok(table)
+}
+
+/// Adds the columns that an earlier version of the program did not know; its rows have no value in them.
+async fn with_new_columns(table: DeltaTable, schema: &StructType) -> Result<DeltaTable, LakeError> {
+    let known = table.snapshot()?.schema();
+    let new: Vec<StructField> = schema.fields().filter(|field| known.field(field.name()).is_none()).cloned().collect();
+    if new.is_empty() {
+        return Ok(table);
+    }
+    Ok(table.add_columns().with_fields(new).await?)
 }
 
 /// Name under which the tables note up to which batch they go.

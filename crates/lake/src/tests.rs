@@ -55,6 +55,9 @@ fn finding(organisation: &str, event_id: u64) -> FindingRows {
         tags: "[]",
         matched: "{}",
         events: "[1]",
+        pack: "p@1",
+        entity: Some("host:h"),
+        exception: None,
     });
     rows
 }
@@ -262,4 +265,30 @@ async fn what_fails_behind_a_commit_does_not_write_its_rows_twice() {
     commit_often(&mut writer, 120).await;
     let sql = "SELECT count(*) AS n, count(DISTINCT event_id) AS d FROM events";
     assert_eq!(ask(&writer.reader(), sql, &Scope::All).await.unwrap(), "n,d\n120,120\n");
+}
+
+#[tokio::test]
+async fn a_lake_of_an_earlier_version_gets_new_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shape = table::findings();
+    let new = ["pack", "entity", "exception"];
+    let old: Vec<_> = shape.schema.fields().iter().filter(|f| !new.contains(&f.name().as_str())).cloned().collect();
+    shape.schema = std::sync::Arc::new(arrow::datatypes::Schema::new(old));
+    let mut table = table::open(&lake(&folder), &shape).await.unwrap();
+    for sequence in 1..=9 {
+        let mut rows = finding("soc-a", sequence).finish();
+        let kept: Vec<usize> = (0..rows.batch.num_columns())
+            .filter(|column| !new.contains(&rows.batch.schema().field(*column).name().as_str()))
+            .collect();
+        rows.batch = rows.batch.project(&kept).unwrap();
+        table::append(&mut table, &shape, vec![rows], sequence, 1_000).await.unwrap();
+    }
+    let mut writer = Writer::open(&lake(&folder)).await.unwrap();
+    writer.add(&mut EventRows::default(), &mut finding("soc-a", 10));
+    writer.commit(10, 1_000).await.unwrap();
+    let sql = "SELECT count(*) AS n, count(pack) AS p, max(entity) AS e FROM findings";
+    let seen = "n,p,e\n10,1,host:h\n";
+    assert_eq!(ask(&writer.reader(), sql, &Scope::All).await.unwrap(), seen);
+    while writer.compact(2_000).await.unwrap() {}
+    assert_eq!(ask(&writer.reader(), sql, &Scope::All).await.unwrap(), seen);
 }

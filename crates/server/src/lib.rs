@@ -10,6 +10,7 @@ mod http;
 mod modules;
 mod paths;
 mod pipeline;
+mod rules;
 pub mod serve;
 mod syslog;
 mod system;

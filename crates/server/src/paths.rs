@@ -24,6 +24,11 @@ impl Paths {
         self.0.join("journal")
     }
 
+    /// Where the state of correlations is saved.
+    pub(crate) fn correlations(&self) -> PathBuf {
+        self.0.join("correlations.state")
+    }
+
     pub(crate) fn lake_folder(&self) -> PathBuf {
         self.0.join("lake")
     }

@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use khien_detect::engine::Detector;
-use khien_detect::rule::Rule;
-use khien_event::taxonomy::Taxonomy;
+use khien_detect::indicators::IndicatorSet;
+use khien_detect::rule::load::RuleSet;
 use khien_ingest::journal::{Journal, OpenError, Options, RealDisk, Running};
 use khien_lake::{LakeError, Writer};
 use khien_sources::{Sources, SourcesError};
@@ -25,7 +24,8 @@ use tokio_rustls::rustls::{self, ServerConfig};
 
 use crate::http::{self, Intake, State};
 use crate::paths::Paths;
-use crate::pipeline::{Committer, Pipeline, Progress};
+use crate::pipeline::{Committer, Correlating, Pipeline, Progress};
+use crate::rules::{InForce, Pack, RuleBook};
 use crate::{modules, syslog};
 
 /// What a server is started with.
@@ -36,8 +36,10 @@ pub struct Setup {
     pub listen: SocketAddr,
     /// Where syslog is.
     pub syslog: Syslog,
-    /// The rules that all events are matched against.
-    pub rules: Vec<Rule>,
+    /// The rules that all events are matched against, whatever packs there are.
+    pub rules: RuleSet,
+    /// Indicators that are looked for in all events.
+    pub indicators: Option<IndicatorSet>,
     /// Threads that decode and match; 0 for one a processor.
     pub threads: usize,
 }
@@ -109,6 +111,9 @@ pub enum ServeError {
     },
 }
 
+/// What the rules given on the command line are called as a pack.
+const BASE_PACK: &str = "base@0";
+
 /// A server that runs.
 pub struct Server {
     /// Where HTTP is spoken.
@@ -176,12 +181,14 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
         None => Vec::new(),
     };
 
-    let detector = Arc::new(Detector::new(setup.rules, &khien_event::ocsf::fast::fields(), Taxonomy::embedded()));
+    let base = Pack { name: BASE_PACK.to_owned(), rules: setup.rules, organisations: None };
+    let rules = InForce::new(RuleBook::new(vec![base], setup.indicators.map(Arc::new), Vec::new()));
+    let correlating = Correlating::open(rules.get(), paths.correlations(), committed.events);
     let progress = Arc::new(Progress::default());
     let queries = Queries::start(workers(setup.threads)).map_err(ServeError::Thread)?;
     let reader = queries.handle().into_iter().fold(writer.reader(), khien_lake::Reader::on);
-    let commit = Committer::new(journal.trimmer(), Some(paths.lake_folder()), progress.clone());
-    let pipeline = Pipeline::start(&journal, &detector, writer, commit, workers(setup.threads));
+    let commit = Committer::new(journal.trimmer(), Some(paths.lake_folder()), correlating, progress.clone());
+    let pipeline = Pipeline::start(&journal, &rules, writer, commit, workers(setup.threads));
     let state = Arc::new(State::new(journal, sources, reader, progress));
     let service = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
     let mut stopped = stopping.clone();

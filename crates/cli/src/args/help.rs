@@ -440,6 +440,15 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         ],
     ),
     argument(
+        "serve",
+        "indicators",
+        FILE,
+        [
+            "Tệp chỉ dấu tấn công được tìm trong mọi sự kiện (văn bản, CSV, STIX 2.1)",
+            "Files of indicators that are looked for in all events (plain, CSV, STIX 2.1)",
+        ],
+    ),
+    argument(
         "demo",
         "data",
         ["THƯ_MỤC", "FOLDER"],

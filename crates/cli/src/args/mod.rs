@@ -225,6 +225,9 @@ pub struct Serve {
     /// Values for `|expand`.
     #[arg(long)]
     pub placeholders: Option<PathBuf>,
+    /// Files of indicators.
+    #[arg(long, num_args = 1..)]
+    pub indicators: Vec<PathBuf>,
     /// Syslog over UDP.
     #[arg(long)]
     pub syslog_udp: Option<SocketAddr>,

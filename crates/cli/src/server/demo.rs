@@ -32,8 +32,14 @@ pub fn demo(args: &Demo, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     let loaded = Linked.load(&request)?;
     let text = console.text;
     writeln!(console.err, "{}", about_rules(&loaded, text))?;
-    let rules = loaded.rules.rules;
-    let setup = Setup { data: data.to_owned(), listen: args.listen, syslog: Syslog::default(), rules, threads: 0 };
+    let setup = Setup {
+        data: data.to_owned(),
+        listen: args.listen,
+        syslog: Syslog::default(),
+        rules: loaded.rules,
+        indicators: None,
+        threads: 0,
+    };
     runtime()?.block_on(async {
         let server = server::start(setup).await?;
         writeln!(console.err, "{}", text.serve_ready(&server.address.to_string()))?;

@@ -22,7 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::args::{
     AdminCommand, Query, QueryOutput, Serve, Simulate, SocAdd, SocCommand, SocKind, SocList, TextOrJson,
 };
-use crate::detect::run::Linked;
+use crate::detect::run::{self, Linked};
 use crate::engine::{Engine as _, LoadRequest, Loaded, Severity};
 use crate::exit::Exit;
 use crate::safe;
@@ -43,7 +43,11 @@ pub fn serve(args: &Serve, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     let request = LoadRequest { paths: args.rules.clone(), placeholders: args.placeholders.clone(), level: None };
     let loaded = Linked.load(&request)?;
     writeln!(console.err, "{}", about_rules(&loaded, text))?;
-    let rules = loaded.rules.rules;
+    let (indicators, unusable) = run::indicators(&args.indicators, 0, text)?;
+    if let Some(indicators) = &indicators {
+        let count = |number: u64| text.count(number);
+        writeln!(console.err, "{}", text.serve_indicators(&count(indicators.len() as u64), &count(unusable.count)))?;
+    }
     let setup = Setup {
         data: args.data.clone(),
         listen: args.listen,
@@ -54,7 +58,8 @@ pub fn serve(args: &Serve, console: &mut Console<'_>) -> anyhow::Result<Exit> {
             identity: args.tls_cert.clone().zip(args.tls_key.clone()),
             soc: args.syslog_source.clone(),
         },
-        rules,
+        rules: loaded.rules,
+        indicators,
         threads: args.threads,
     };
     runtime()?.block_on(async {
@@ -73,7 +78,7 @@ pub fn serve(args: &Serve, console: &mut Console<'_>) -> anyhow::Result<Exit> {
 /// How many rules are used, and how many cannot be.
 fn about_rules(loaded: &Loaded<RuleSet>, text: Text) -> String {
     let unusable = loaded.problems.iter().filter(|problem| matches!(problem.severity, Severity::Error)).count();
-    text.serve_rules(&text.count(loaded.rules.rules.len() as u64), &text.count(unusable as u64))
+    text.serve_rules(&text.count(loaded.usable), &text.count(unusable as u64))
 }
 
 /// Waits for Ctrl-C or a request to end.

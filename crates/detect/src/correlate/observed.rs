@@ -33,7 +33,7 @@ struct Observed {
 pub struct Wanted(HashMap<(usize, KindId), Vec<Box<[FieldId]>>>);
 
 impl Observations {
-    /// Adds a match of a rule that feeds `correlator`; `time_ns` is the time of events that say none.
+    /// Adds a match of a rule that feeds `correlator`, at `time_ns`.
     pub fn add(
         &mut self,
         (detector, correlator): (&Detector, &Correlator),
@@ -51,7 +51,6 @@ impl Observations {
                 }
             }
         }
-        let time_ns = finding.time_ns.or(time_ns);
         self.list.push(Observed { rule, time_ns, position: finding.position, end: self.fields.len() });
     }
 

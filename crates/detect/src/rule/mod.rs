@@ -42,7 +42,7 @@ impl Level {
 }
 
 /// Where a rule stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 pub struct Origin {
     /// File the rule came from, as the user named it.
     pub file: String,

@@ -12,8 +12,8 @@ use khien_lake::Writer;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::chain;
 use super::worker::Lot;
+use super::{Correlating, Done, chain};
 use crate::system::now_ms;
 
 /// How long rows wait before they are committed.
@@ -43,6 +43,7 @@ pub(crate) struct Committer {
     journal: Trimmer,
     /// Where the lake is on this machine's disks, if it is there.
     folder: Option<PathBuf>,
+    correlating: Correlating,
     progress: Arc<Progress>,
 }
 
@@ -97,17 +98,28 @@ impl Upkeep {
 }
 
 impl Committer {
-    pub(crate) fn new(journal: Trimmer, folder: Option<PathBuf>, progress: Arc<Progress>) -> Self {
-        Self { journal, folder, progress }
+    pub(crate) fn new(
+        journal: Trimmer,
+        folder: Option<PathBuf>,
+        correlating: Correlating,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self { journal, folder, correlating, progress }
+    }
+
+    /// The batch behind which it starts.
+    pub(crate) fn start(&self) -> u64 {
+        self.correlating.saved()
     }
 
     /// Commits what comes until nothing more can come; takes one from `under_way` for each batch that has got its place.
-    pub(crate) async fn run(self, mut writer: Writer, mut lots: mpsc::Receiver<Lot>, under_way: Receiver<()>) {
+    pub(crate) async fn run(mut self, mut writer: Writer, mut lots: mpsc::Receiver<Lot>, under_way: Receiver<()>) {
         // By the number of the batch before.
         let mut early: HashMap<u64, Lot> = HashMap::new();
         let mut upkeep = Upkeep::default();
-        let mut waiting = Waiting { sequence: writer.committed().events, ..Waiting::default() };
-        self.progress.committed.store(waiting.sequence, Ordering::Relaxed);
+        let done = Done::from(writer.committed());
+        let mut waiting = Waiting { sequence: self.start(), ..Waiting::default() };
+        self.progress.committed.store(done.events, Ordering::Relaxed);
         loop {
             let due = waiting.since.map(|since| since + AGE);
             let lot = match due {
@@ -118,7 +130,7 @@ impl Committer {
                 Ok(Some(lot)) => {
                     early.insert(lot.previous, lot);
                     while let Some(lot) = early.remove(&waiting.sequence) {
-                        self.add(lot, &mut writer, &mut waiting);
+                        self.add(lot, done, &mut writer, &mut waiting);
                         // There is one: the reader put it there before the batch.
                         under_way.try_recv().ok();
                     }
@@ -133,21 +145,27 @@ impl Committer {
             upkeep.after_commit(&mut writer, &lots).await;
         }
         self.commit(&mut writer, &mut waiting).await;
+        self.correlating.save(true).await;
     }
 
-    fn add(&self, mut lot: Lot, writer: &mut Writer, waiting: &mut Waiting) {
+    fn add(&mut self, mut lot: Lot, done: Done, writer: &mut Writer, waiting: &mut Waiting) {
+        self.correlating.take(&mut lot, done);
+        waiting.sequence = lot.sequence;
+        if lot.sequence <= done.events {
+            // All of it is in the lake.
+            return;
+        }
         let count = |counter: &AtomicU64, amount: usize| counter.fetch_add(amount as u64, Ordering::Relaxed);
         count(&self.progress.events, lot.events.len());
         count(&self.progress.findings, lot.findings.len());
         count(&self.progress.malformed, lot.malformed as usize);
         waiting.bytes += lot.events.bytes();
-        waiting.sequence = lot.sequence;
         waiting.since.get_or_insert_with(Instant::now);
         writer.add(&mut lot.events, &mut lot.findings);
     }
 
     /// Commits, however long it takes: nothing else can be done with the rows.
-    async fn commit(&self, writer: &mut Writer, waiting: &mut Waiting) {
+    async fn commit(&mut self, writer: &mut Writer, waiting: &mut Waiting) {
         if waiting.since.is_none() {
             return;
         }
@@ -164,7 +182,8 @@ impl Committer {
         self.progress.commits.fetch_add(1, Ordering::Relaxed);
         self.progress.committed.store(waiting.sequence, Ordering::Relaxed);
         (waiting.bytes, waiting.since) = (0, None);
-        self.trim(waiting.sequence).await;
+        self.correlating.save(false).await;
+        self.trim(waiting.sequence.min(self.correlating.saved())).await;
     }
 
     /// Gives up segments of the journal, after what replaces them is durable.

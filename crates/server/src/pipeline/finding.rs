@@ -1,7 +1,11 @@
 //! Findings as rows.
 
-use khien_detect::finding::{Finding, Matched, Source};
+use std::sync::LazyLock;
+
+use khien_detect::correlate::{Correlation, CorrelationHit};
+use khien_detect::finding::{Head, Matched, Source};
 use khien_detect::rule::Level;
+use khien_event::ocsf::flat::{COLUMNS, Flat, Scalar};
 use khien_ingest::batch::Batch;
 use khien_lake::{FindingRow, FindingRows};
 use serde_json::{Map, Value};
@@ -14,9 +18,21 @@ pub(super) struct Origin<'a> {
     pub(super) sent_ns: Option<i64>,
 }
 
-/// Adds a finding.
-pub(super) fn push(rows: &mut FindingRows, origin: &Origin<'_>, finding: &Finding<'_>) {
-    let head = finding.head;
+/// A finding on one event, kept until all is known of the event.
+pub(super) struct Held {
+    pub(super) head: Head,
+    pub(super) time_ns: Option<i64>,
+    /// The fields that matched, as a JSON object.
+    pub(super) matched: String,
+    /// The pack that the rule came in.
+    pub(super) pack: String,
+    /// The exception that silences it.
+    pub(super) exception: Option<String>,
+}
+
+/// Adds a finding on one event, which is about `entity`.
+pub(super) fn push(rows: &mut FindingRows, origin: &Origin<'_>, held: &Held, entity: Option<&str>) {
+    let head = &held.head;
     let analytic = match head.source {
         Source::Rule => "rule",
         Source::Correlation => "correlation",
@@ -24,7 +40,7 @@ pub(super) fn push(rows: &mut FindingRows, origin: &Origin<'_>, finding: &Findin
     };
     rows.push(&FindingRow {
         event_id: origin.event_id,
-        time_ns: finding.time_ns.or(origin.sent_ns),
+        time_ns: held.time_ns.or(origin.sent_ns),
         received_ms: origin.batch.origin.received_ms,
         organisation: &origin.batch.origin.organisation,
         source: &origin.batch.origin.source,
@@ -34,9 +50,68 @@ pub(super) fn push(rows: &mut FindingRows, origin: &Origin<'_>, finding: &Findin
         level: head.level.name(),
         severity_id: severity(head.level),
         tags: &Value::from(head.tags.clone()).to_string(),
-        matched: &matched(finding.matched),
+        matched: &held.matched,
         events: &format!("[{}]", origin.event_id),
+        pack: &held.pack,
+        entity,
+        exception: held.exception.as_deref(),
     });
+}
+
+/// Adds what a correlation found when the batch of `received_ms` came.
+pub(super) fn push_hit(
+    rows: &mut FindingRows,
+    hit: &CorrelationHit<'_>,
+    rule: &Correlation,
+    received_ms: i64,
+    pack: &str,
+) {
+    let group: Map<String, Value> =
+        hit.group.iter().map(|(field, value)| ((*field).to_owned(), Value::from(*value))).collect();
+    let entity: Vec<String> = hit.group.iter().map(|(field, value)| format!("{field}:{value}")).collect();
+    let mut events: Vec<u64> = hit.evidence.iter().map(|event| event.position).collect();
+    events.dedup();
+    rows.push(&FindingRow {
+        event_id: hit.position,
+        time_ns: Some(hit.time_ns),
+        received_ms,
+        organisation: hit.scope,
+        // Its events may come from several.
+        source: "",
+        analytic: "correlation",
+        rule_id: &rule.id,
+        rule_title: &rule.title,
+        level: rule.level.name(),
+        severity_id: severity(rule.level),
+        tags: &Value::from(rule.tags.clone()).to_string(),
+        matched: &Value::Object(group).to_string(),
+        events: &Value::from(events).to_string(),
+        pack,
+        entity: (!entity.is_empty()).then(|| entity.join(" ")).as_deref(),
+        exception: None,
+    });
+}
+
+/// Columns that say what an event is about, the most telling first, and what they are called then.
+const ENTITIES: [(&str, &str); 6] = [
+    ("device_hostname", "host"),
+    ("src_endpoint_ip", "ip"),
+    ("src_endpoint_hostname", "host"),
+    ("user_name", "user"),
+    ("actor_user_name", "user"),
+    ("dst_endpoint_ip", "ip"),
+];
+
+/// What an event is about.
+pub(super) fn entity(flat: &Flat) -> Option<String> {
+    static PLACES: LazyLock<Vec<(usize, &str)>> = LazyLock::new(|| {
+        let place = |name| COLUMNS.iter().position(|column| column.name == name);
+        ENTITIES.iter().filter_map(|(name, what)| Some((place(*name)?, *what))).collect()
+    });
+    PLACES.iter().find_map(|(place, what)| match flat.values.iter().find(|(column, _)| column == place)? {
+        (_, Scalar::Text(text)) if !text.is_empty() => Some(format!("{what}:{text}")),
+        _ => None,
+    })
 }
 
 /// A level as OCSF numbers severities.
@@ -51,7 +126,7 @@ fn severity(level: Level) -> u8 {
 }
 
 /// The fields that matched as one object; a field with different values has an array of them.
-fn matched(fields: &[Matched<'_>]) -> String {
+pub(super) fn matched<'a>(fields: impl IntoIterator<Item = Matched<'a>>) -> String {
     let mut object: Map<String, Value> = Map::new();
     for field in fields {
         // What the engine hands out is JSON; a number that no parser keeps stays text.

@@ -6,7 +6,9 @@
 //! one before wait, and in the end the journal grows and senders are told to wait.
 
 mod commit;
+mod correlating;
 mod finding;
+mod spotter;
 mod worker;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,15 +16,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use khien_detect::engine::Detector;
 use khien_ingest::journal::{Cursor, Journal, ReadError, Stored};
-use khien_lake::Writer;
+use khien_lake::{Committed, Writer};
 use tokio::sync::mpsc;
 
-pub(crate) use commit::Committer;
+pub(crate) use commit::{Committer, Progress};
+pub(crate) use correlating::Correlating;
 use worker::{Lot, Worker};
 
-pub(crate) use commit::Progress;
+use crate::rules::{InForce, RuleBook};
 
 /// Batches that wait for each worker.
 const WAITING: usize = 2;
@@ -44,7 +46,23 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub(crate) struct Task {
     /// Number of the batch before. It is not always one less: a damaged journal has gaps.
     pub(crate) previous: u64,
+    /// The rules it is worked on under.
+    pub(crate) book: Arc<RuleBook>,
     pub(crate) stored: Stored,
+}
+
+/// Batches up to these are in the lake, with all that was found on them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Done {
+    pub(crate) events: u64,
+    pub(crate) findings: u64,
+}
+
+impl From<Committed> for Done {
+    fn from(Committed { events, findings }: Committed) -> Self {
+        // Batches whose events are there and that the findings do not mention gave none.
+        Self { events, findings: findings.max(events) }
+    }
 }
 
 /// Everything that works on batches. It ends when the journal is closed and all of it is committed.
@@ -54,23 +72,24 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts with the batch behind those that the lake has.
+    /// Starts with the batch behind those that both the lake and correlations know.
     pub(crate) fn start(
         journal: &Journal,
-        detector: &Arc<Detector>,
+        rules: &InForce,
         writer: Writer,
         commit: Committer,
         workers: usize,
     ) -> std::io::Result<Self> {
-        let committed = writer.committed();
-        let cursor = journal.cursor(committed.events);
+        let done = Done::from(writer.committed());
+        let cursor = journal.cursor(commit.start());
         let (batches, inbox) = sync_channel(workers * WAITING);
         let (lots, outbox) = mpsc::channel(LOTS);
         let (begun, ordered) = sync_channel(UNDER_WAY);
         let inbox = Arc::new(Mutex::new(inbox));
-        let mut threads = vec![spawn("reader", move || read(cursor, &batches, &begun))?];
+        let in_force = rules.clone();
+        let mut threads = vec![spawn("reader", move || read(cursor, &in_force, &batches, &begun))?];
         for _ in 0..workers {
-            let worker = Worker::new(detector.clone(), committed.findings);
+            let worker = Worker::new(rules.get(), done);
             let (inbox, lots) = (inbox.clone(), lots.clone());
             threads.push(spawn("worker", move || work(worker, &inbox, &lots))?);
         }
@@ -98,13 +117,13 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Joi
 }
 
 /// Reads the journal to its end.
-fn read(mut cursor: Cursor, batches: &SyncSender<Task>, begun: &SyncSender<()>) {
+fn read(mut cursor: Cursor, rules: &InForce, batches: &SyncSender<Task>, begun: &SyncSender<()>) {
     let mut previous = cursor.position() - 1;
     loop {
         match cursor.next(PATIENCE) {
             Ok(Some(stored)) => {
                 let sequence = stored.sequence;
-                if begun.send(()).is_err() || batches.send(Task { previous, stored }).is_err() {
+                if begun.send(()).is_err() || batches.send(Task { previous, book: rules.get(), stored }).is_err() {
                     return;
                 }
                 previous = sequence;

@@ -3,27 +3,38 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use khien_detect::engine::{Detector, Worker as Engine};
+use khien_detect::correlate::{Observations, Wanted};
+use khien_detect::engine::{Worker as Engine, text_of};
+use khien_detect::finding::Finding;
 use khien_event::decode::Decoded;
+use khien_event::fields::Fields;
 use khien_event::json::{Emit, JsonDecoder};
 use khien_event::ocsf::fast::Flattener;
 use khien_event::ocsf::flat::Flat;
 use khien_event::taxonomy::Taxonomy;
 use khien_event::text::{LineFormat, TextDecoder};
 use khien_ingest::batch::{Batch, event_id};
-use khien_lake::{EventRow, EventRows, FindingRows};
+use khien_lake::{EventRow, EventRows, FindingRows, row_time};
 use sha2::{Digest, Sha256};
 
-use super::Task;
-use super::finding::{Origin, push};
+use super::finding::{Held, Origin, entity, matched, push};
+use super::spotter::Spotter;
+use super::{Done, Task};
+use crate::rules::{Exception, RuleBook};
 
 /// What came of a batch.
 pub(crate) struct Lot {
     /// Number of the batch before.
     pub(crate) previous: u64,
     pub(crate) sequence: u64,
+    /// The rules it was worked on under.
+    pub(crate) book: Arc<RuleBook>,
+    pub(crate) organisation: String,
+    pub(crate) received_ms: i64,
     pub(crate) events: EventRows,
     pub(crate) findings: FindingRows,
+    /// What correlations want to know.
+    pub(crate) observations: Observations,
     /// Records that no decoder could read; they are kept as they are.
     pub(crate) malformed: u64,
 }
@@ -31,29 +42,40 @@ pub(crate) struct Lot {
 /// See the module text.
 pub(crate) struct Worker {
     engine: Engine,
-    detector: Arc<Detector>,
+    book: Arc<RuleBook>,
     json: JsonDecoder,
     flattener: Flattener,
-    /// Findings of batches up to this one are in the lake already.
-    findings_until: u64,
+    spotter: Option<Spotter>,
+    wanted: Wanted,
+    /// Findings on the event at hand.
+    held: Vec<Held>,
+    done: Done,
 }
 
 /// An event of which nothing is known.
 static UNKNOWN: Flat = Flat { class_uid: 0, category_uid: 0, activity_id: 0, severity_id: 0, values: Vec::new() };
 
 impl Worker {
-    pub(crate) fn new(detector: Arc<Detector>, findings_until: u64) -> Self {
+    pub(crate) fn new(book: Arc<RuleBook>, done: Done) -> Self {
+        let names = book.detector.names();
+        let emit = if book.indicators.is_some() { Emit::All } else { Emit::Named };
         Self {
-            engine: Engine::new(detector.clone()),
-            json: JsonDecoder::new(detector.names().clone(), Taxonomy::embedded(), Emit::Named),
-            flattener: Flattener::new(detector.names().clone(), Taxonomy::embedded()),
-            detector,
-            findings_until,
+            engine: Engine::new(book.detector.clone()),
+            json: JsonDecoder::new(names.clone(), Taxonomy::embedded(), emit),
+            flattener: Flattener::new(names.clone(), Taxonomy::embedded()),
+            spotter: book.indicators.clone().map(Spotter::new),
+            wanted: Wanted::default(),
+            held: Vec::new(),
+            book,
+            done,
         }
     }
 
     /// Works on a batch. A fault of ours on some record costs what would have been known of that record, nothing more.
     pub(crate) fn work(&mut self, task: &Task) -> Lot {
+        if !Arc::ptr_eq(&self.book, &task.book) {
+            *self = Self::new(task.book.clone(), self.done);
+        }
         let all = catch_unwind(AssertUnwindSafe(|| {
             let mut lot = Lot::of(task);
             let mut text = text_decoder(&task.stored.batch);
@@ -69,7 +91,7 @@ impl Worker {
     fn work_with_care(&mut self, task: &Task) -> Lot {
         let batch = &task.stored.batch;
         let mut lot = Lot::of(task);
-        *self = Self::new(self.detector.clone(), self.findings_until);
+        *self = Self::new(task.book.clone(), self.done);
         for (index, record) in batch.records().enumerate() {
             let tried = catch_unwind(AssertUnwindSafe(|| {
                 self.record(batch, index, record, &mut text_decoder(batch), &mut Lot::of(task));
@@ -79,9 +101,11 @@ impl Worker {
                 continue;
             }
             tracing::error!(batch = lot.sequence, index, "working on a record panicked; it is kept as it is");
-            *self = Self::new(self.detector.clone(), self.findings_until);
+            *self = Self::new(task.book.clone(), self.done);
             lot.malformed += 1;
-            lot.events.push(&unknown(batch, index, record, lot.sequence));
+            if lot.sequence > self.done.events {
+                lot.events.push(&unknown(batch, index, record, lot.sequence));
+            }
         }
         lot
     }
@@ -89,20 +113,28 @@ impl Worker {
     fn record(&mut self, batch: &Batch, index: usize, record: &[u8], text: &mut TextDecoder, lot: &mut Lot) {
         let is_json = record.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         let origin = Origin { event_id: event_id(lot.sequence, index), batch, sent_ns: sent_ns(batch, index) };
-        let (findings, detector) = (&mut lot.findings, &self.detector);
-        let wanted = lot.sequence > self.findings_until;
-        let mut found = |rule: usize, finding: &khien_detect::finding::Finding<'_>, _: &_| {
-            if wanted && detector.rules()[rule].reports {
-                push(findings, &origin, finding);
-            }
+        self.held.clear();
+        let mut takes = Takes {
+            book: &self.book,
+            organisation: &batch.origin.organisation,
+            received_ms: batch.origin.received_ms,
+            sent_ns: origin.sent_ns,
+            held: &mut self.held,
+            wanted: &mut self.wanted,
+            observations: &mut lot.observations,
         };
+        let mut found = |rule: usize, finding: &Finding<'_>, fields: &Fields| takes.finding(rule, finding, fields);
         let decoded = if is_json {
-            self.engine.record(&mut self.json, record, index as u64, &mut found)
+            self.engine.record(&mut self.json, record, origin.event_id, &mut found)
         } else {
-            self.engine.record(text, record, index as u64, &mut found)
+            self.engine.record(text, record, origin.event_id, &mut found)
         };
         if decoded.is_err() {
             lot.malformed += 1;
+        }
+        if lot.sequence <= self.done.events {
+            // It is in the lake; only correlations did not know it yet.
+            return;
         }
         let mut row = unknown(batch, index, record, lot.sequence);
         if decoded != Ok(Decoded::Event) {
@@ -114,15 +146,78 @@ impl Worker {
         row.kind = Taxonomy::embedded().kind_name(kind);
         row.flat = &flat;
         lot.events.push(&row);
+        if lot.sequence <= self.done.findings {
+            return;
+        }
+        if let Some(spotter) = &mut self.spotter {
+            let time_ns = self.engine.time_ns(record);
+            let text = (!is_json).then_some(text);
+            spotter.look(self.engine.fields(), record, text, time_ns, &mut self.held);
+        }
+        if !self.held.is_empty() {
+            let entity = entity(&flat);
+            self.held.iter().for_each(|held| push(&mut lot.findings, &origin, held, entity.as_deref()));
+        }
+    }
+}
+
+/// Takes what rules find on one event.
+struct Takes<'a> {
+    book: &'a RuleBook,
+    organisation: &'a str,
+    received_ms: i64,
+    sent_ns: Option<i64>,
+    held: &'a mut Vec<Held>,
+    wanted: &'a mut Wanted,
+    observations: &'a mut Observations,
+}
+
+impl Takes<'_> {
+    fn finding(&mut self, rule: usize, finding: &Finding<'_>, fields: &Fields) {
+        let detector = &self.book.detector;
+        let Some(pack) = self.book.rule_pack(rule, self.organisation) else { return };
+        let excepted = self.book.exceptions.iter().find(|exception| self.is_excepted(exception, finding, fields));
+        if detector.rules()[rule].reports {
+            self.held.push(Held {
+                head: finding.head.clone(),
+                time_ns: finding.time_ns,
+                matched: matched(finding.matched.iter().copied()),
+                pack: pack.to_owned(),
+                exception: excepted.map(|exception| exception.id.clone()),
+            });
+        }
+        if excepted.is_none() && self.book.wiring.is_fed_by(rule) {
+            let found = (rule, finding, fields);
+            let (time_us, _) = row_time(finding.time_ns.or(self.sent_ns), self.received_ms);
+            let time_ns = Some(time_us.saturating_mul(1_000));
+            self.observations.add((detector, &self.book.wiring), self.wanted, found, time_ns);
+        }
+    }
+
+    fn is_excepted(&self, exception: &Exception, finding: &Finding<'_>, fields: &Fields) -> bool {
+        let Exception { rules, organisation, field, values, until_ms, .. } = exception;
+        let meant = (rules.is_empty() || rules.contains(&finding.head.id))
+            && organisation.as_ref().is_none_or(|name| name == self.organisation)
+            && until_ms.is_none_or(|until| self.received_ms < until);
+        if !meant {
+            return false;
+        }
+        let sources = self.book.detector.sources(finding.kind, field);
+        let texts = fields.list().iter().filter(|field| sources.contains(&field.name));
+        texts.filter_map(|field| text_of(fields, finding.raw, field)).any(|text| values.contains(&text.to_lowercase()))
     }
 }
 
 impl Lot {
     /// Nothing of a batch yet.
-    fn of(Task { previous, stored }: &Task) -> Self {
+    fn of(Task { previous, book, stored }: &Task) -> Self {
         Self {
             previous: *previous,
             sequence: stored.sequence,
+            book: book.clone(),
+            organisation: stored.batch.origin.organisation.clone(),
+            received_ms: stored.batch.origin.received_ms,
+            observations: Observations::default(),
             events: EventRows::default(),
             findings: FindingRows::default(),
             malformed: 0,
@@ -182,10 +277,10 @@ mod tests {
             key: None,
         };
         let batch = Batch { origin, spans: spans.into(), extras: Extras::default(), body: body.into() };
-        let task = Task { previous: 6, stored: Stored { sequence: 7, batch: Arc::new(batch) } };
-        let fields = khien_event::ocsf::fast::fields();
-        let detector = Arc::new(Detector::new(Vec::new(), &fields, Taxonomy::embedded()));
-        let mut worker = Worker::new(detector, 0);
+        let book = Arc::new(RuleBook::new(Vec::new(), None, Vec::new()));
+        let stored = Stored { sequence: 7, batch: Arc::new(batch) };
+        let task = Task { previous: 6, book: book.clone(), stored };
+        let mut worker = Worker::new(book, Done::default());
         let (quick, careful) = (worker.work(&task), worker.work_with_care(&task));
         assert_eq!((quick.previous, quick.sequence, quick.events.len()), (6, 7, lines.len()));
         let of = |lot: &Lot| (lot.previous, lot.sequence, lot.events.len(), lot.findings.len(), lot.malformed);

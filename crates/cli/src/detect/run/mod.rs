@@ -13,7 +13,7 @@ mod work;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -30,6 +30,7 @@ use crate::clock;
 use crate::engine::{
     Engine, ExplainJob, Explanation, Job, LoadRequest, Loaded, MalformedSample, NewRender, RuleRow, Sink, Stats,
 };
+use crate::text::Text;
 
 /// The engine that is linked into this binary.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +63,7 @@ impl Engine for Linked {
     }
 
     fn detect(&self, rules: RuleSet, job: &Job, output: &dyn NewRender, sink: &mut dyn Sink) -> anyhow::Result<Stats> {
-        let (indicators, unusable) = indicators(job)?;
+        let (indicators, unusable) = indicators(&job.indicators, job.malformed_reported, job.text)?;
         let (detector, correlator) = compile(rules, job);
         let loading_cpu = clock::cpu();
         let shared = work::Shared {
@@ -98,36 +99,40 @@ fn fields_of(correlation: &Correlation) -> Vec<String> {
 
 /// Entries of indicator lists that cannot be used.
 #[derive(Default)]
-struct Unusable {
-    count: u64,
+pub(crate) struct Unusable {
+    pub(crate) count: u64,
     /// The first of them.
     samples: Vec<MalformedSample>,
 }
 
 /// The indicators of all lists; entries that cannot be used do not stop the rest.
-fn indicators(job: &Job) -> anyhow::Result<(Option<IndicatorSet>, Unusable)> {
+pub(crate) fn indicators(
+    paths: &[PathBuf],
+    samples: usize,
+    text: Text,
+) -> anyhow::Result<(Option<IndicatorSet>, Unusable)> {
     let mut set = IndicatorSet::new();
     let mut unusable = Unusable::default();
-    for path in &job.indicators {
+    for path in paths {
         let name = path.display().to_string();
         let file = File::open(path).with_context(|| name.clone())?;
         let reader = input::open(file, 1 << 40).with_context(|| name.clone())?;
         let report = set.load(&name, reader).with_context(|| name.clone())?;
         if report.added == 0 && report.duplicates == 0 {
             anyhow::bail!(match report.problems.first() {
-                Some(p) => job.text.malformed_sample(&name, &p.line.to_string(), &job.text.message(&p.reason)),
-                None => job.text.cannot_read(&name, job.text.indicators_empty()),
+                Some(p) => text.malformed_sample(&name, &p.line.to_string(), &text.message(&p.reason)),
+                None => text.cannot_read(&name, text.indicators_empty()),
             });
         }
         unusable.count += report.unusable;
-        let room = job.malformed_reported.saturating_sub(unusable.samples.len());
+        let room = samples.saturating_sub(unusable.samples.len());
         unusable.samples.extend(report.problems.into_iter().take(room).map(|problem| MalformedSample {
             file: name.clone(),
             position: u64::from(problem.line),
             reason: problem.reason,
         }));
     }
-    Ok(((!job.indicators.is_empty()).then_some(set), unusable))
+    Ok(((!paths.is_empty()).then_some(set), unusable))
 }
 
 fn correlation_row(correlation: &Correlation) -> RuleRow {

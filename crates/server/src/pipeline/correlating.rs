@@ -1,0 +1,147 @@
+//! Correlations over all batches, in the order of the journal, over restarts too.
+//!
+//! What a correlator holds is saved from time to time, together with the number of the last batch that it has seen. After
+//! a restart, batches behind that are read from the journal again, for correlations only; what they find anew is in the
+//! lake already and is not added again.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use khien_detect::correlate::Correlator;
+
+use super::Done;
+use super::finding::push_hit;
+use super::worker::Lot;
+use crate::rules::RuleBook;
+
+/// How often the state is saved.
+const SAVING: Duration = Duration::from_secs(10);
+
+/// What a saved state begins with; the number of the last batch follows.
+const MAGIC: &[u8; 8] = b"khcorr01";
+
+/// See the module text.
+pub(crate) struct Correlating {
+    book: Arc<RuleBook>,
+    correlator: Correlator,
+    path: PathBuf,
+    /// The last batch that is in the state on disk.
+    saved: u64,
+    /// The last batch that the correlator has seen.
+    seen: u64,
+    since: Option<Instant>,
+}
+
+impl Correlating {
+    /// Goes on from the state at `path`, if it is not ahead of the lake, which goes up to batch `committed`.
+    pub(crate) fn open(book: Arc<RuleBook>, path: PathBuf, committed: u64) -> Self {
+        let mut correlator = book.correlator();
+        let saved = match read(&path) {
+            Ok(Some((sequence, state))) if sequence <= committed => match correlator.restore(&state) {
+                Ok(()) => Some(sequence),
+                Err(error) => {
+                    tracing::warn!(%error, path = %path.display(), "correlations begin anew");
+                    correlator = book.correlator();
+                    None
+                }
+            },
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "correlations begin anew");
+                None
+            }
+        };
+        let saved = saved.unwrap_or(committed);
+        Self { book, correlator, path, saved, seen: saved, since: None }
+    }
+
+    /// The last batch that need not be seen again after a restart.
+    pub(crate) fn saved(&self) -> u64 {
+        self.saved
+    }
+
+    /// Takes a batch in; what holds now is among its findings.
+    pub(crate) fn take(&mut self, lot: &mut Lot, done: Done) {
+        self.seen = lot.sequence;
+        if !Arc::ptr_eq(&self.book, &lot.book) {
+            self.change_rules(lot.book.clone());
+        }
+        if self.correlator.correlations().is_empty() {
+            return;
+        }
+        let wanted = lot.sequence > done.findings;
+        let Lot { observations, findings, organisation, received_ms, .. } = lot;
+        let (book, received_ms) = (&self.book, *received_ms);
+        let mut note = |hit: &khien_detect::correlate::CorrelationHit<'_>| {
+            let Some(pack) = book.correlation_pack(hit.correlation, hit.scope) else { return };
+            if wanted {
+                push_hit(findings, hit, &book.correlations[hit.correlation], received_ms, pack);
+            }
+        };
+        let second = u32::try_from(received_ms / 1_000).unwrap_or(0);
+        observations.each(second, organisation, &mut |observation| self.correlator.feed(&observation, &mut note));
+        self.correlator.settle(received_ms.saturating_mul(1_000_000), &mut note);
+    }
+
+    /// Correlations that stay as they are keep what they hold.
+    fn change_rules(&mut self, book: Arc<RuleBook>) {
+        let state = self.correlator.save();
+        self.correlator = book.correlator();
+        self.book = book;
+        if let Err(error) = self.correlator.restore(&state) {
+            tracing::error!(%error, "correlations begin anew");
+            self.correlator = self.book.correlator();
+        }
+    }
+
+    /// Saves the state when it is time, or `now`. It must be that behind a commit.
+    pub(crate) async fn save(&mut self, now: bool) {
+        if self.seen == self.saved {
+            return;
+        }
+        if self.correlator.correlations().is_empty() {
+            self.saved = self.seen;
+            return;
+        }
+        if !now && self.since.is_some_and(|since| since.elapsed() < SAVING) {
+            return;
+        }
+        self.since = Some(Instant::now());
+        let (path, sequence, state) = (self.path.clone(), self.seen, self.correlator.save());
+        match tokio::task::spawn_blocking(move || write(&path, sequence, &state)).await {
+            Ok(Ok(())) => self.saved = sequence,
+            Ok(Err(error)) => tracing::error!(%error, "the state of correlations cannot be saved"),
+            Err(_) => tracing::error!("saving the state of correlations failed"),
+        }
+    }
+}
+
+/// The number of the last batch, and the state.
+fn read(path: &std::path::Path) -> io::Result<Option<(u64, Vec<u8>)>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let parts = bytes.strip_prefix(MAGIC).and_then(|rest| rest.split_first_chunk::<8>());
+    let (sequence, state) = parts.ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Some((u64::from_le_bytes(*sequence), state.to_vec())))
+}
+
+/// Writes beside what is there, which it replaces when it is durable.
+fn write(path: &std::path::Path, sequence: u64, state: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(MAGIC)?;
+    file.write_all(&sequence.to_le_bytes())?;
+    file.write_all(state)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}

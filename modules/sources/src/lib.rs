@@ -9,6 +9,7 @@ mod model;
 mod service;
 mod store;
 
+pub use khien_identity::{Moment, Token};
 pub use migrations::migrations;
-pub use model::{Credential, Kind, NewSoc, Quota, Soc, Token};
-pub use service::{Moment, Sources, SourcesError};
+pub use model::{Credential, Kind, NewSoc, Quota, Soc};
+pub use service::{Sources, SourcesError};

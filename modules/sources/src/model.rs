@@ -1,10 +1,8 @@
 //! What a SOC is.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// Whose SOC it is.
@@ -66,27 +64,6 @@ pub struct NewSoc {
     pub quota: Quota,
 }
 
-/// Longest name, in characters.
-pub(crate) const NAME: usize = 100;
-
-impl NewSoc {
-    /// What is wrong with the name.
-    pub(crate) fn fault(&self) -> Option<&'static str> {
-        let name = &self.name;
-        if name.trim().is_empty() {
-            Some("it is empty")
-        } else if name.trim() != name {
-            Some("it begins or ends with a blank")
-        } else if name.chars().count() > NAME {
-            Some("it is longer than 100 characters")
-        } else if name.chars().any(char::is_control) {
-            Some("it has control characters")
-        } else {
-            None
-        }
-    }
-}
-
 /// A SOC in the register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Soc {
@@ -113,40 +90,4 @@ pub struct Credential {
     pub created_ms: i64,
     /// When it was revoked.
     pub revoked_ms: Option<i64>,
-}
-
-/// The secret that a SOC sends with its events.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-/// What tokens begin with, so that they are recognised where they should not be.
-const PREFIX: &str = "khien_soc_";
-
-impl Token {
-    /// The token of 32 random bytes.
-    pub fn of(random: [u8; 32]) -> Self {
-        use fmt::Write as _;
-        let mut text = PREFIX.to_owned();
-        for byte in random {
-            write!(text, "{byte:02x}").expect("a string can be written to");
-        }
-        Self(text)
-    }
-
-    /// The text to be shown, once.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// What is kept of a token.
-    pub(crate) fn hash(text: &str) -> Vec<u8> {
-        Sha256::digest(text.as_bytes()).to_vec()
-    }
-}
-
-/// Does not show the secret.
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
-    }
 }

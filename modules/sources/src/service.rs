@@ -1,11 +1,12 @@
 //! What can be done with the register.
 
+use khien_identity::{Bearer, Moment, Token, name_fault};
 use khien_store::StoreError;
 use sea_orm::DatabaseConnection;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::model::{Credential, NewSoc, Soc, Token};
+use crate::model::{Credential, NewSoc, Soc};
 use crate::store;
 
 /// Why something was not done.
@@ -36,15 +37,6 @@ impl From<StoreError> for SourcesError {
     }
 }
 
-/// Where and when something new is made: its identifiers and secrets come from here, so that tests decide them.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// Milliseconds since 1970.
-    pub now_ms: i64,
-    /// Random bytes for a token.
-    pub random: [u8; 32],
-}
-
 /// The register.
 #[derive(Clone, Debug)]
 pub struct Sources {
@@ -62,7 +54,7 @@ impl Sources {
     /// # Errors
     /// When the name cannot be used or is taken.
     pub async fn add(&self, new: NewSoc, moment: Moment) -> Result<(Soc, Token), SourcesError> {
-        if let Some(fault) = new.fault() {
+        if let Some(fault) = name_fault(&new.name) {
             return Err(SourcesError::Name { name: new.name, fault });
         }
         let soc =
@@ -121,5 +113,5 @@ impl Sources {
 
 fn credential(soc: Uuid, moment: Moment) -> (Credential, Token) {
     let credential = Credential { id: Uuid::now_v7(), soc, created_ms: moment.now_ms, revoked_ms: None };
-    (credential, Token::of(moment.random))
+    (credential, Token::of(Bearer::Soc, moment.random))
 }

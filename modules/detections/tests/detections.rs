@@ -1,0 +1,241 @@
+//! Packs, exceptions and alerts on both databases.
+
+#![expect(clippy::unwrap_used, reason = "everything here is a test")]
+
+use khien_detections::{
+    Actor, AlertChange, AlertFilter, AlertState, ContentError, Detections, DetectionsError, Entry, NewException,
+    NewSuppression, PackState, Reach, Seen, migrations, read_pack,
+};
+use khien_testkit::postgres::Postgres;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        migrations()
+    }
+}
+
+const RULE: &str = "title: T
+id: 6f5b1c1e-8a39-4d0e-9d9e-0b1f6a5d0c01
+logsource: {product: x}
+detection:
+    selection: {a: b}
+    condition: selection
+";
+
+fn centre(now_ms: i64) -> Actor {
+    Actor { name: "watch".into(), reach: Reach::All, now_ms }
+}
+
+fn soc(name: &str, now_ms: i64) -> Actor {
+    Actor { name: name.into(), reach: Reach::Organisation(name.into()), now_ms }
+}
+
+fn seen(organisation: &str, entity: &str, first_ms: i64, last_ms: i64, findings: i64) -> Seen {
+    Seen {
+        rule_id: "r1".into(),
+        title: "Quét cổng".into(),
+        level: "high".into(),
+        severity_id: 4,
+        pack: "p@1".into(),
+        organisation: organisation.into(),
+        entity: entity.into(),
+        first_ms,
+        last_ms,
+        findings,
+        event_id: last_ms,
+    }
+}
+
+fn filter() -> AlertFilter {
+    AlertFilter::default()
+}
+
+async fn packs(detections: &Detections) {
+    let content = RULE.as_bytes();
+    let set = read_pack(content).unwrap();
+    let first = detections.add_pack("cơ bản", content, &set, &centre(1)).await.unwrap();
+    assert_eq!((first.version, first.state, first.rules, first.organisations), (1, PackState::Draft, 1, None));
+    let same = detections.add_pack("cơ bản", content, &set, &centre(2)).await;
+    assert!(matches!(same, Err(DetectionsError::Conflict(_))), "{same:?}");
+    for name in ["", "a@b", "a/b"] {
+        let refused = detections.add_pack(name, content, &set, &centre(2)).await;
+        assert!(matches!(refused, Err(DetectionsError::Name { .. })), "{refused:?}");
+    }
+    let other = format!("{RULE}# more\n");
+    detections.add_pack("cơ bản", other.as_bytes(), &set, &centre(3)).await.unwrap();
+    assert!(detections.in_force().await.unwrap().packs.is_empty());
+    let before = detections.revision().await.unwrap();
+    let only = ["soc-a".to_owned()];
+    detections.go_live("cơ bản", Some(1), Some(&only), &centre(4)).await.unwrap();
+    let live = detections.go_live("cơ bản", None, None, &centre(5)).await.unwrap();
+    assert_eq!((live.version, live.state, live.organisations), (2, PackState::Live, None));
+    assert_eq!(detections.revision().await.unwrap(), before + 2);
+    let force = detections.in_force().await.unwrap();
+    assert_eq!((force.packs.len(), &force.packs[0].1), (1, &other.into_bytes()));
+    let states: Vec<PackState> = detections.packs(&centre(6)).await.unwrap().iter().map(|pack| pack.state).collect();
+    assert_eq!(states, [PackState::Live, PackState::Retired]);
+    detections.retire("cơ bản", &centre(7)).await.unwrap();
+    let again = detections.retire("cơ bản", &centre(8)).await;
+    assert!(matches!(again, Err(DetectionsError::Unknown { .. })), "{again:?}");
+    let actions: Vec<String> =
+        detections.pack_history("cơ bản", &centre(9)).await.unwrap().into_iter().map(|h| h.action).collect();
+    assert_eq!(actions, ["add", "add", "go_live", "go_live", "retire"]);
+    for refused in [
+        detections.packs(&soc("soc-a", 1)).await.err(),
+        detections.go_live("cơ bản", None, None, &soc("soc-a", 1)).await.err(),
+        detections.retire("cơ bản", &soc("soc-a", 1)).await.err(),
+        detections.add_pack("x", content, &set, &soc("soc-a", 1)).await.err(),
+        detections.pack("cơ bản", None, &soc("soc-a", 1)).await.err(),
+    ] {
+        assert!(matches!(refused, Some(DetectionsError::Forbidden)), "{refused:?}");
+    }
+}
+
+fn exception(organisation: Option<&str>) -> NewException {
+    NewException {
+        list: "scanners".into(),
+        field: "SourceIp".into(),
+        rules: Vec::new(),
+        organisation: organisation.map(str::to_owned),
+        reason: "ours".into(),
+        until_ms: Some(1_000),
+    }
+}
+
+async fn exceptions(detections: &Detections) {
+    let missing = detections.add_exception(exception(None), &centre(1)).await;
+    assert!(matches!(missing, Err(DetectionsError::Unknown { what: "list", .. })), "{missing:?}");
+    let entry = |value: &str, reason: &str| Entry { value: value.into(), reason: reason.into(), until_ms: None };
+    let bad = detections.put_list("scanners", "", vec![entry("1.2.3.4", " ")], &centre(1)).await;
+    assert!(matches!(bad, Err(DetectionsError::Invalid(_))), "{bad:?}");
+    detections.put_list("scanners", "d", vec![entry("b", "r"), entry("a", "r")], &centre(1)).await.unwrap();
+    let list = detections.put_list("scanners", "d", vec![entry("c", "r"), entry("a", "r")], &centre(2)).await.unwrap();
+    assert_eq!((list.created_ms, list.entries[0].value.as_str(), list.entries.len()), (1, "a", 2));
+    let everywhere = detections.add_exception(exception(None), &soc("soc-a", 3)).await;
+    assert!(matches!(everywhere, Err(DetectionsError::Forbidden)), "{everywhere:?}");
+    let past = detections.add_exception(exception(None), &centre(1_000)).await;
+    assert!(matches!(past, Err(DetectionsError::Invalid(_))), "{past:?}");
+    let own = detections.add_exception(exception(Some("soc-a")), &soc("soc-a", 3)).await.unwrap();
+    detections.add_exception(exception(None), &centre(4)).await.unwrap();
+    assert_eq!(detections.exceptions(&soc("soc-a", 5)).await.unwrap().len(), 1);
+    assert_eq!(detections.exceptions(&centre(5)).await.unwrap().len(), 2);
+    let needed = detections.remove_list("scanners", &centre(5)).await;
+    assert!(matches!(needed, Err(DetectionsError::Conflict(_))), "{needed:?}");
+    let other = detections.remove_exception(own.id, &soc("soc-b", 6)).await;
+    assert!(matches!(other, Err(DetectionsError::Unknown { .. })), "{other:?}");
+    detections.remove_exception(own.id, &soc("soc-a", 6)).await.unwrap();
+    let force = detections.in_force().await.unwrap().exceptions;
+    assert_eq!((force.len(), force[0].1.len()), (1, 2));
+}
+
+const HOUR: i64 = 3_600_000;
+
+async fn alerts(detections: &Detections) {
+    let first = [seen("soc-a", "ip:1", 0, 5, 2), seen("soc-b", "ip:1", 0, 0, 1), seen("soc-a", "ip:2", 0, 0, 1)];
+    assert_eq!(detections.take(&first, 10, 100).await.unwrap(), 3);
+    assert_eq!(detections.taken().await.unwrap(), 10);
+    // Within an hour of the alert, before or after it, then beyond.
+    let more = [seen("soc-a", "ip:1", HOUR, HOUR + 5, 3), seen("soc-a", "ip:1", 3 * HOUR, 3 * HOUR, 1)];
+    assert_eq!(detections.take(&more, 11, 200).await.unwrap(), 1);
+    let own = detections.alerts(&filter(), &soc("soc-a", 0)).await.unwrap();
+    let shape: Vec<(&str, i64, i64, i64)> =
+        own.iter().map(|alert| (alert.entity.as_str(), alert.first_ms, alert.last_ms, alert.findings)).collect();
+    assert_eq!(shape, [("ip:1", 3 * HOUR, 3 * HOUR, 1), ("ip:2", 0, 0, 1), ("ip:1", 0, HOUR + 5, 5)]);
+    assert_eq!(own[2].event_id, HOUR + 5);
+    let page = AlertFilter { after: Some(own[0].id), limit: Some(1), ..filter() };
+    assert_eq!(detections.alerts(&page, &soc("soc-a", 0)).await.unwrap()[0].id, own[1].id);
+    for (wanted, count) in [
+        (AlertFilter { text: Some("QUét".into()), ..filter() }, 4),
+        (AlertFilter { text: Some("ip:_".into()), ..filter() }, 0),
+        (AlertFilter { level: Some("critical".into()), ..filter() }, 0),
+        (AlertFilter { state: Some("new,closed".into()), organisation: Some("soc-b".into()), ..filter() }, 1),
+        (AlertFilter { assignee: Some(String::new()), entity: Some("ip:2".into()), ..filter() }, 1),
+        (AlertFilter { suppressed: Some(true), ..filter() }, 0),
+    ] {
+        assert_eq!(detections.alerts(&wanted, &centre(0)).await.unwrap().len(), count, "{wanted:?}");
+    }
+    for wrong in [
+        AlertFilter { state: Some("done".into()), ..filter() },
+        AlertFilter { level: Some("bad".into()), ..filter() },
+        AlertFilter { limit: Some(0), ..filter() },
+        AlertFilter { limit: Some(1_001), ..filter() },
+    ] {
+        let refused = detections.alerts(&wrong, &centre(0)).await;
+        assert!(matches!(refused, Err(DetectionsError::Invalid(_))), "{refused:?}");
+    }
+
+    let id = own[2].id;
+    let close = AlertChange {
+        from: Some(AlertState::New),
+        state: Some(AlertState::FalsePositive),
+        assignee: Some("Lan".into()),
+        note: Some("máy quét của ta".into()),
+    };
+    for stranger in [soc("soc-b", 1), soc("nobody", 1)] {
+        let hidden = detections.alert(id, &stranger).await;
+        assert!(matches!(hidden, Err(DetectionsError::Unknown { .. })), "{hidden:?}");
+        let hidden = detections.change_alert(id, close.clone(), &stranger).await;
+        assert!(matches!(hidden, Err(DetectionsError::Unknown { .. })), "{hidden:?}");
+    }
+    let done = detections.change_alert(id, close.clone(), &soc("soc-a", 300)).await.unwrap();
+    assert_eq!((done.state, done.assignee.as_deref(), done.changed_ms), (AlertState::FalsePositive, Some("Lan"), 300));
+    let late = detections.change_alert(id, close, &centre(301)).await;
+    assert!(matches!(late, Err(DetectionsError::Conflict(_))), "{late:?}");
+    let nothing = detections.change_alert(id, AlertChange::default(), &centre(301)).await;
+    assert!(matches!(nothing, Err(DetectionsError::Invalid(_))), "{nothing:?}");
+    let (_, history) = detections.alert(id, &centre(0)).await.unwrap();
+    assert_eq!((history.len(), history[0].actor.as_str(), &history[0].detail["before"]["state"]), (1, "soc-a", &"new".into()));
+    // What was decided does not take more in.
+    assert_eq!(detections.take(&[seen("soc-a", "ip:1", 0, 5, 2)], 12, 400).await.unwrap(), 1);
+
+    let quiet = |organisation: Option<&str>, entity: Option<&str>| NewSuppression {
+        rule: None,
+        organisation: organisation.map(str::to_owned),
+        entity: entity.map(str::to_owned),
+        reason: "bảo trì".into(),
+        until_ms: 1_000,
+    };
+    assert!(matches!(detections.suppress(quiet(None, None), &centre(1)).await, Err(DetectionsError::Invalid(_))));
+    let beyond = detections.suppress(quiet(Some("soc-b"), None), &soc("soc-a", 1)).await;
+    assert!(matches!(beyond, Err(DetectionsError::Forbidden)), "{beyond:?}");
+    let suppression = detections.suppress(quiet(Some("soc-a"), Some("ip:9*")), &soc("soc-a", 1)).await.unwrap();
+    assert_eq!(detections.take(&[seen("soc-a", "ip:99", 0, 0, 1)], 13, 500).await.unwrap(), 1);
+    let silent = AlertFilter { suppressed: Some(true), ..filter() };
+    assert_eq!(detections.alerts(&silent, &centre(0)).await.unwrap()[0].suppressed, Some(suppression.id));
+    detections.end_suppression(suppression.id, &centre(2)).await.unwrap();
+    detections.take(&[seen("soc-a", "ip:98", 0, 0, 1)], 14, 600).await.unwrap();
+    assert_eq!(detections.alerts(&silent, &centre(0)).await.unwrap().len(), 1);
+}
+
+async fn holds(url: &str) {
+    let db = khien_store::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    let detections = Detections::new(db);
+    packs(&detections).await;
+    exceptions(&detections).await;
+    alerts(&detections).await;
+}
+
+#[tokio::test]
+async fn detections_hold_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    holds(&format!("sqlite://{}?mode=rwc", folder.path().join("state.db").display())).await;
+}
+
+#[tokio::test]
+async fn detections_hold_on_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    holds(&postgres.url()).await;
+}
+
+#[test]
+fn what_is_no_pack_is_refused() {
+    assert!(matches!(read_pack(b""), Err(ContentError::Empty(None))));
+    assert!(matches!(read_pack(b"\xff\xfe"), Err(ContentError::Broken(_))));
+    assert!(matches!(read_pack(b"PK\x03\x04 no zip"), Err(ContentError::Broken(_))));
+    let wrong = read_pack(b"title: T\nlogsource: {product: x}\ndetection: {condition: missing}\n");
+    assert!(matches!(wrong, Err(ContentError::Empty(Some(_)))), "{wrong:?}");
+}

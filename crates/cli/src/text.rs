@@ -73,6 +73,11 @@ words! {
         vi: "Mã truy cập của SOC, chỉ hiện một lần này; hãy cất giữ cẩn thận:",
         en: "The token of the SOC, shown this one time; keep it safe:"
     }
+    revoked { vi: "đã thu hồi", en: "revoked" }
+    pack_draft { vi: "nháp", en: "draft" }
+    pack_live { vi: "đang áp dụng", en: "in force" }
+    pack_retired { vi: "đã ngừng", en: "retired" }
+    pack_all { vi: "mọi SOC", en: "all SOCs" }
     no_socs { vi: "chưa có SOC nào; thêm bằng khien admin soc add", en: "there is no SOC yet; enter one with khien admin soc add" }
 
     level_informational { vi: "thông tin", en: "informational" }

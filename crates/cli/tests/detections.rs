@@ -1,9 +1,10 @@
 //! What the server finds while events come in.
 
 use std::path::Path;
+use std::time::Duration;
 
-use khien_testkit::server::{Server, add_soc};
-use serde_json::json;
+use khien_testkit::server::{Server, add_operator, add_soc, administer};
+use serde_json::{Value, json};
 
 const KHIEN: &str = env!("CARGO_BIN_EXE_khien");
 
@@ -26,6 +27,7 @@ correlation:
     rules: [door_tried]
     group-by: [badge]
     timespan: 10m
+    generate: true
     condition: {gte: 3}
 ";
 
@@ -101,5 +103,183 @@ fn indicators_are_looked_for_in_everything() {
     assert_eq!(seen, json!([{"n": 3}]));
     let found = server.query(&token, sql);
     assert_eq!(found[0], wanted[0]);
+    server.stop();
+}
+
+/// Asks until `done` says so, for a while; the last answer.
+fn wait(server: &Server, path: &str, token: &str, done: impl Fn(&Value) -> bool) -> Value {
+    let mut answer = Value::Null;
+    for _ in 0..200 {
+        answer = server.ask("GET", path, token, &Value::Null).1;
+        if done(&answer) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    answer
+}
+
+fn alerts(server: &Server, token: &str, count: usize) -> Vec<Value> {
+    let page = wait(server, "/v1/alerts", token, |page| page["alerts"].as_array().is_some_and(|a| a.len() == count));
+    page["alerts"].as_array().unwrap().clone()
+}
+
+/// Asks for the events until there are so many.
+fn has_events(server: &Server, token: &str, count: u64) {
+    let wanted = json!([{"n": count}]);
+    assert_eq!(server.wait_for(token, "SELECT count(*) AS n FROM events", &wanted), wanted);
+}
+
+#[test]
+fn packs_go_live_and_their_findings_become_alerts() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let rules = RULES.replace("level: low", "level: medium");
+    let (a, b) = (add_soc(KHIEN, &data, "soc-a", &[]), add_soc(KHIEN, &data, "soc-b", &[]));
+    let watch = add_operator(KHIEN, &data, "trực ban");
+    let server = Server::start(KHIEN, &data, &[]);
+    server.post("/v1/ingest", &a, &tried(1, "7"));
+    has_events(&server, &a, 1);
+
+    let authorization = [("authorization", format!("Bearer {watch}"))];
+    let authorization: Vec<(&str, &str)> = authorization.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let added = server.request("PUT", "/v1/packs/doors", &authorization, rules.as_bytes());
+    assert_eq!((added.status, &added.json()["pack"]["state"]), (201, &json!("draft")), "{added:?}");
+    let broken = server.request("PUT", "/v1/packs/doors", &authorization, b"title: x");
+    assert_eq!((broken.status, &broken.json()["error"]["code"]), (400, &json!("pack")), "{broken:?}");
+    assert_eq!(server.ask("PUT", "/v1/packs/doors", &a, &Value::Null).0, 400);
+    assert_eq!(
+        server.request("PUT", "/v1/packs/doors", &[("authorization", &format!("Bearer {a}"))], rules.as_bytes()).status,
+        403
+    );
+    let (status, live) = server.ask("POST", "/v1/packs/doors/live", &watch, &json!({"organisations": ["soc-a"]}));
+    assert_eq!((status, &live["pack"]["organisations"]), (200, &json!(["soc-a"])), "{live}");
+
+    // A rule in force looks at what comes, until then nothing was found.
+    let mut sent = 1;
+    let mut found = Vec::new();
+    while found.is_empty() && sent < 200 {
+        server.post("/v1/ingest", &a, &tried(2, &format!("{sent}")));
+        server.post("/v1/ingest", &b, &tried(2, &format!("{sent}")));
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(50));
+        found = server.ask("GET", "/v1/alerts", &a, &Value::Null).1["alerts"].as_array().unwrap().clone();
+    }
+    let alert = found[0].clone();
+    assert_eq!(
+        (&alert["title"], &alert["organisation"], &alert["state"]),
+        (&json!("Door tried"), &json!("soc-a"), &json!("new"))
+    );
+    assert_eq!(alert["pack"], json!("doors@1"));
+    assert_eq!(server.ask("GET", "/v1/alerts", &b, &Value::Null).1["alerts"], json!([]));
+    has_events(&server, &a, sent);
+    // All findings are in the one alert, as all are about the same.
+    let count = "SELECT count(*) AS n FROM findings";
+    let findings = server.query(&watch, count)[0]["n"].clone();
+    let one = wait(&server, "/v1/alerts", &watch, |page| page["alerts"][0]["findings"] == findings);
+    assert_eq!((one["alerts"].as_array().unwrap().len(), &one["alerts"][0]["findings"]), (1, &findings));
+
+    let path = format!("/v1/alerts/{}", alert["id"].as_str().unwrap());
+    assert_eq!(server.ask("GET", &path, &b, &Value::Null).0, 404);
+    assert_eq!(server.ask("PATCH", &path, &b, &json!({"state": "closed"})).0, 404);
+    let change = json!({"from": "new", "state": "false_positive", "note": "cửa thử nghiệm"});
+    assert_eq!(server.ask("PATCH", &path, &a, &change).0, 200);
+    assert_eq!(server.ask("PATCH", &path, &watch, &change).0, 409);
+    let (_, seen) = server.ask("GET", &path, &watch, &Value::Null);
+    assert_eq!(
+        (&seen["history"][0]["actor"], &seen["history"][0]["detail"]["note"]),
+        (&json!("soc-a"), &json!("cửa thử nghiệm"))
+    );
+
+    // An exception keeps the finding and silences it, for the correlation too.
+    let list = json!({"entries": [{"value": "GUARD", "reason": "night watch"}]});
+    assert_eq!(server.ask("PUT", "/v1/exception-lists/guards", &watch, &list).0, 200);
+    let exception = json!({"list": "guards", "field": "badge", "reason": "they try doors"});
+    let (status, made) = server.ask("POST", "/v1/exceptions", &watch, &exception);
+    assert_eq!(status, 201, "{made}");
+    std::thread::sleep(Duration::from_secs(2));
+    for minute in 10..14 {
+        server.post("/v1/ingest", &a, &tried(minute, "guard"));
+    }
+    has_events(&server, &a, sent + 4);
+    let silenced = "SELECT count(*) AS n, count(exception) AS e, min(exception) AS id FROM findings WHERE matched LIKE '%guard%' OR exception IS NOT NULL";
+    let id = &made["exception"]["id"];
+    assert_eq!(server.query(&a, silenced), json!([{"n": 4, "e": 4, "id": id}]));
+
+    server.ask("DELETE", "/v1/packs/doors/live", &watch, &Value::Null);
+    std::thread::sleep(Duration::from_secs(2));
+    server.post("/v1/ingest", &a, &tried(20, "9"));
+    has_events(&server, &a, sent + 5);
+    let after = server.query(&watch, "SELECT count(*) AS n FROM findings WHERE exception IS NULL");
+    assert_eq!(after[0]["n"], findings);
+    assert_eq!(alerts(&server, &watch, 1).len(), 1);
+    server.stop();
+    let listed = administer(KHIEN, &data, &["admin", "pack", "list", "--lang", "en"]);
+    assert!(listed.starts_with("doors@1\tretired\tall SOCs\t2 rules"), "{listed}");
+}
+
+#[test]
+fn hunts_find_what_rules_would_have_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let rules = write(folder.path(), "doors.yml", RULES);
+    let (a, b) = (add_soc(KHIEN, &data, "soc-a", &[]), add_soc(KHIEN, &data, "soc-b", &[]));
+    let watch = add_operator(KHIEN, &data, "watch");
+    let server = Server::start(KHIEN, &data, &["--rules", &rules]);
+    for minute in 0..6 {
+        server.post("/v1/ingest", &a, &tried(minute, "7"));
+        server.post("/v1/ingest", &b, &tried(minute, "8"));
+    }
+    server.post("/v1/ingest", &b, b"<13>Nov 25 10:00:00 h app: no door\n{broken\n");
+    has_events(&server, &a, 6);
+    has_events(&server, &b, 8);
+    let live = "SELECT rule_id, organisation, matched FROM findings ORDER BY 1, 2, 3";
+    let live = server.query(&watch, live);
+    assert!(live.as_array().unwrap().len() > 12, "{live}");
+
+    let whole = json!({"rules": RULES, "from_ms": 0, "to_ms": 4_102_444_800_000_i64});
+    let (status, begun) = server.ask("POST", "/v1/hunts", &watch, &whole);
+    assert_eq!(status, 202, "{begun}");
+    let path = format!("/v1/hunts/{}", begun["hunt"]["id"].as_str().unwrap());
+    let done = wait(&server, &path, &watch, |hunt| hunt["hunt"]["stage"] == json!("done"));
+    assert_eq!((&done["hunt"]["events"], &done["hunt"]["events_done"]), (&json!(14), &json!(14)), "{done}");
+    let authorization = format!("Bearer {watch}");
+    let found = server.request("GET", &format!("{path}/findings"), &[("authorization", &authorization)], b"").body;
+    let mut found: Vec<(String, String, String)> = (found.lines())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|f| {
+            let text = |name: &str| f[name].as_str().unwrap().to_owned();
+            (text("rule_id"), text("organisation"), f["matched"].to_string())
+        })
+        .collect();
+    found.sort();
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
+    let live: Vec<(String, String, String)> = (live.as_array().unwrap().iter())
+        .map(|row| (text(row, "rule_id"), text(row, "organisation"), text(row, "matched")))
+        .collect();
+    assert_eq!(found, live);
+
+    // A SOC hunts in its own events, and nobody else sees it.
+    let (_, own) =
+        server.ask("POST", "/v1/hunts", &a, &json!({"indicators": "7.7.7.7\nno.example\n", "from_ms": 0, "to_ms": 1}));
+    let own = format!("/v1/hunts/{}", own["hunt"]["id"].as_str().unwrap());
+    assert_eq!(wait(&server, &own, &a, |hunt| hunt["hunt"]["stage"] == json!("done"))["hunt"]["events"], json!(0));
+    for (path, token) in [(&own, &b), (&path, &a)] {
+        assert_eq!(server.ask("GET", path, token, &Value::Null).0, 404);
+        assert_eq!(server.ask("DELETE", path, token, &Value::Null).0, 404);
+        assert_eq!(server.ask("GET", &format!("{path}/findings"), token, &Value::Null).0, 404);
+    }
+    for (body, status) in [
+        (json!({"rules": RULES, "from_ms": 5, "to_ms": 5}), 400),
+        (json!({"from_ms": 0, "to_ms": 5}), 400),
+        (json!({"rules": "title: x", "from_ms": 0, "to_ms": 5}), 400),
+        (json!({"indicators": "not an indicator", "from_ms": 0, "to_ms": 5}), 400),
+        (json!({"rules": RULES, "from_ms": 0, "to_ms": 5, "organisation": "soc-b"}), 403),
+    ] {
+        assert_eq!(server.ask("POST", "/v1/hunts", &a, &body).0, status, "{body}");
+    }
+    server.stop();
+    let server = Server::start(KHIEN, &data, &["--rules", &rules]);
+    assert_eq!(server.ask("GET", &path, &watch, &Value::Null).1["hunt"]["findings"], json!(live.len()));
     server.stop();
 }

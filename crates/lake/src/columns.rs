@@ -71,6 +71,8 @@ pub struct FindingRow<'a> {
     pub entity: Option<&'a str>,
     /// The exception that silences it.
     pub exception: Option<&'a str>,
+    /// The batch that it was found with; for one event that is the batch it came in.
+    pub batch: u64,
 }
 
 /// A column of time in microseconds, UTC.
@@ -135,6 +137,7 @@ pub(crate) static FINDINGS: LazyLock<SchemaRef> = LazyLock::new(|| {
         Field::new("pack", DataType::Utf8, true),
         Field::new("entity", DataType::Utf8, true),
         Field::new("exception", DataType::Utf8, true),
+        Field::new("batch", DataType::Int64, true),
         Field::new(DAY, DataType::Date32, false),
     ]))
 });
@@ -358,6 +361,7 @@ pub struct FindingRows {
     texts: [StringBuilder; 4],
     severity: Int32Builder,
     more: [StringBuilder; 6],
+    batch: Int64Builder,
 }
 
 impl Default for FindingRows {
@@ -367,6 +371,7 @@ impl Default for FindingRows {
             texts: std::array::from_fn(|_| StringBuilder::new()),
             severity: Int32Builder::new(),
             more: std::array::from_fn(|_| StringBuilder::new()),
+            batch: Int64Builder::new(),
         }
     }
 }
@@ -383,6 +388,7 @@ impl FindingRows {
         for (builder, text) in self.more.iter_mut().zip(texts.chain([row.entity, row.exception])) {
             builder.append_option(text);
         }
+        self.batch.append_value(row.batch as i64);
     }
 
     /// How many there are.
@@ -401,6 +407,7 @@ impl FindingRows {
         columns.extend(self.texts.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef));
         columns.push(Arc::new(self.severity.finish()));
         columns.extend(self.more.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef));
+        columns.push(Arc::new(self.batch.finish()));
         let days = std::mem::take(&mut self.common.days);
         Rows::new(&FINDINGS, 1, columns, days.into_iter().map(|day| (0, day)).collect())
     }

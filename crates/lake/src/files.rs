@@ -25,7 +25,7 @@ pub(crate) struct File {
 }
 
 /// Columns of which a file's least and greatest value are kept beside it, so that most files need not be opened.
-const BOUNDED: &[&str] = &["event_id", "time", "received", "organisation", "source"];
+const BOUNDED: &[&str] = &["event_id", "time", "received", "organisation", "source", "batch"];
 
 /// Rows of a row group.
 const GROUP_ROWS: usize = 32_768;
@@ -129,6 +129,8 @@ impl Stats {
         for name in BOUNDED {
             let Some(column) = batch.column_by_name(name) else { continue };
             match column.data_type() {
+                // Files of an earlier version have no values in a column that they did not know.
+                DataType::Int64 if column.null_count() > 0 => {}
                 DataType::Int64 => widen(&mut self.numbers, name, bounds(column.as_primitive::<Int64Type>().values())),
                 DataType::Timestamp(..) => {
                     widen(&mut self.times, name, bounds(column.as_primitive::<TimestampMicrosecondType>().values()));

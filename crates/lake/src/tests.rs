@@ -58,6 +58,7 @@ fn finding(organisation: &str, event_id: u64) -> FindingRows {
         pack: "p@1",
         entity: Some("host:h"),
         exception: None,
+        batch: event_id,
     });
     rows
 }
@@ -271,7 +272,7 @@ async fn what_fails_behind_a_commit_does_not_write_its_rows_twice() {
 async fn a_lake_of_an_earlier_version_gets_new_columns() {
     let folder = tempfile::tempdir().unwrap();
     let mut shape = table::findings();
-    let new = ["pack", "entity", "exception"];
+    let new = ["pack", "entity", "exception", "batch"];
     let old: Vec<_> = shape.schema.fields().iter().filter(|f| !new.contains(&f.name().as_str())).cloned().collect();
     shape.schema = std::sync::Arc::new(arrow::datatypes::Schema::new(old));
     let mut table = table::open(&lake(&folder), &shape).await.unwrap();

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use khien_detections::{Actor, ContentError, Detections, DetectionsError, Reach, read_pack};
+pub use khien_detections::{Pack, PackState};
+use khien_identity::{Identity, IdentityError, Operator};
 use khien_lake::{Answer, Limits, QueryError, Reader, Scope};
 pub use khien_sources::{Credential, Kind, NewSoc, Quota, Soc, SourcesError, Token};
 use khien_sources::{Moment, Sources};
@@ -23,12 +26,26 @@ pub enum AdminError {
     /// The register of SOCs says no.
     #[error(transparent)]
     Sources(#[from] SourcesError),
+    /// The register of operators says no.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The register of packs says no.
+    #[error(transparent)]
+    Detections(#[from] DetectionsError),
+    /// A pack cannot be used.
+    #[error(transparent)]
+    Content(#[from] ContentError),
 }
 
 /// The state of a data folder.
 pub struct Admin {
     sources: Sources,
+    identity: Identity,
+    detections: Detections,
 }
+
+/// Who acts on the machine itself.
+const ACTOR: &str = "khien admin";
 
 impl Admin {
     /// Opens the data folder at `data`, or makes it.
@@ -39,7 +56,11 @@ impl Admin {
         let paths = Paths::create(data)?;
         let db = khien_store::connect(&paths.state()).await?;
         modules::migrate(&db).await?;
-        Ok(Self { sources: Sources::new(db) })
+        Ok(Self {
+            sources: Sources::new(db.clone()),
+            identity: Identity::new(db.clone()),
+            detections: Detections::new(db),
+        })
     }
 
     /// Enters a SOC.
@@ -73,6 +94,72 @@ impl Admin {
     pub async fn list_socs(&self) -> Result<Vec<(Soc, Vec<Credential>)>, AdminError> {
         Ok(self.sources.list().await?)
     }
+
+    /// Enters an operator of the centre.
+    ///
+    /// # Errors
+    /// When the name cannot be used or is taken.
+    pub async fn add_operator(&self, name: &str) -> Result<Token, AdminError> {
+        Ok(self.identity.add(name, moment()?).await?.1)
+    }
+
+    /// Revokes the token of an operator.
+    ///
+    /// # Errors
+    /// When there is no such operator.
+    pub async fn revoke_operator(&self, name: &str) -> Result<(), AdminError> {
+        Ok(self.identity.revoke(name, system::now_ms()).await?)
+    }
+
+    /// All operators.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list_operators(&self) -> Result<Vec<Operator>, AdminError> {
+        Ok(self.identity.list().await?)
+    }
+
+    /// Adds a version of a pack as a draft.
+    ///
+    /// # Errors
+    /// When it has no rule that can be used, or the name cannot be used.
+    pub async fn add_pack(&self, name: &str, content: &[u8]) -> Result<Pack, AdminError> {
+        let set = read_pack(content)?;
+        Ok(self.detections.add_pack(name, content, &set, &actor()).await?)
+    }
+
+    /// Puts a version of a pack in force, the newest when none is said.
+    ///
+    /// # Errors
+    /// When there is no such version.
+    pub async fn pack_live(
+        &self,
+        name: &str,
+        version: Option<i32>,
+        organisations: Option<&[String]>,
+    ) -> Result<Pack, AdminError> {
+        Ok(self.detections.go_live(name, version, organisations, &actor()).await?)
+    }
+
+    /// Takes a pack out of force.
+    ///
+    /// # Errors
+    /// When it is not in force.
+    pub async fn retire_pack(&self, name: &str) -> Result<Pack, AdminError> {
+        Ok(self.detections.retire(name, &actor()).await?)
+    }
+
+    /// All versions of all packs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list_packs(&self) -> Result<Vec<Pack>, AdminError> {
+        Ok(self.detections.packs(&actor()).await?)
+    }
+}
+
+fn actor() -> Actor {
+    Actor { name: ACTOR.to_owned(), reach: Reach::All, now_ms: system::now_ms() }
 }
 
 fn moment() -> std::io::Result<Moment> {

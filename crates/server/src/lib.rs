@@ -6,7 +6,10 @@
 //! every task that is started here is ended here, in order.
 
 pub mod admin;
+mod alerting;
 mod http;
+mod hunt;
+mod keeper;
 mod modules;
 mod paths;
 mod pipeline;

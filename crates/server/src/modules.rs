@@ -10,6 +10,8 @@ struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let mut all = khien_sources::migrations();
+        all.extend(khien_identity::migrations());
+        all.extend(khien_detections::migrations());
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all
     }

@@ -24,6 +24,11 @@ impl Paths {
         self.0.join("journal")
     }
 
+    /// Where hunts and their findings are.
+    pub(crate) fn hunts(&self) -> PathBuf {
+        self.0.join("hunts")
+    }
+
     /// Where the state of correlations is saved.
     pub(crate) fn correlations(&self) -> PathBuf {
         self.0.join("correlations.state")

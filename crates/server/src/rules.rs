@@ -37,8 +37,8 @@ pub(crate) struct Exception {
     pub(crate) organisation: Option<String>,
     /// The field as rules name it.
     pub(crate) field: String,
-    /// Its values, in lower case.
-    pub(crate) values: Arc<HashSet<String>>,
+    /// Its values, in lower case, and until when each is harmless.
+    pub(crate) values: HashMap<String, Option<i64>>,
     /// When it ends, in milliseconds since 1970.
     pub(crate) until_ms: Option<i64>,
 }
@@ -88,6 +88,11 @@ impl RuleBook {
     /// A correlator for these rules, with nothing in it.
     pub(crate) fn correlator(&self) -> Correlator {
         Correlator::live(self.correlations.clone(), self.detector.rules(), Limits::default(), GRACE_NS).0
+    }
+
+    /// The same for events that come in the order of time, an hour at once.
+    pub(crate) fn correlator_at_once(&self) -> Correlator {
+        Correlator::live(self.correlations.clone(), self.detector.rules(), Limits::default(), 0).0
     }
 
     /// The pack of a rule when it is in force for an organisation.

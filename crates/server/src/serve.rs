@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use khien_detect::indicators::IndicatorSet;
 use khien_detect::rule::load::RuleSet;
+use khien_detections::{Detections, DetectionsError};
+use khien_identity::Identity;
 use khien_ingest::journal::{Journal, OpenError, Options, RealDisk, Running};
 use khien_lake::{LakeError, Writer};
 use khien_sources::{Sources, SourcesError};
@@ -22,10 +24,13 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 
-use crate::http::{self, Intake, State};
+use crate::alerting::Alerting;
+use crate::http::{self, Authenticator, Intake, State};
+use crate::hunt::Hunts;
+use crate::keeper::Keeper;
 use crate::paths::Paths;
 use crate::pipeline::{Committer, Correlating, Pipeline, Progress};
-use crate::rules::{InForce, Pack, RuleBook};
+use crate::rules::InForce;
 use crate::{modules, syslog};
 
 /// What a server is started with.
@@ -95,6 +100,9 @@ pub enum ServeError {
     /// The SOC of the syslog listeners is not there.
     #[error(transparent)]
     Sources(#[from] SourcesError),
+    /// The packs in force cannot be read.
+    #[error(transparent)]
+    Detections(#[from] DetectionsError),
     /// Syslog listeners need to know whose messages come in.
     #[error("syslog listeners need --syslog-source: the SOC whose messages these are")]
     NoSyslogSource,
@@ -111,9 +119,6 @@ pub enum ServeError {
     },
 }
 
-/// What the rules given on the command line are called as a pack.
-const BASE_PACK: &str = "base@0";
-
 /// A server that runs.
 pub struct Server {
     /// Where HTTP is spoken.
@@ -123,6 +128,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
     http: JoinHandle<io::Result<()>>,
+    hunts: Hunts,
     pipeline: Pipeline,
     journal: Running,
     _queries: Queries,
@@ -164,7 +170,7 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let paths = Paths::create(&setup.data).map_err(failed)?;
     let db = khien_store::connect(&paths.state()).await?;
     modules::migrate(&db).await?;
-    let sources = Sources::new(db);
+    let sources = Sources::new(db.clone());
     let writer = Writer::open(&paths.lake().map_err(failed)?).await?;
     let committed = writer.committed();
     let (journal, running) = open_journal(&paths, committed.events)?;
@@ -181,15 +187,21 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
         None => Vec::new(),
     };
 
-    let base = Pack { name: BASE_PACK.to_owned(), rules: setup.rules, organisations: None };
-    let rules = InForce::new(RuleBook::new(vec![base], setup.indicators.map(Arc::new), Vec::new()));
+    let detections = Detections::new(db.clone());
+    let mut keeper = Keeper::new(detections.clone(), setup.rules, setup.indicators);
+    let rules = InForce::new(keeper.rules().await?);
     let correlating = Correlating::open(rules.get(), paths.correlations(), committed.events);
     let progress = Arc::new(Progress::default());
     let queries = Queries::start(workers(setup.threads)).map_err(ServeError::Thread)?;
     let reader = queries.handle().into_iter().fold(writer.reader(), khien_lake::Reader::on);
     let commit = Committer::new(journal.trimmer(), Some(paths.lake_folder()), correlating, progress.clone());
     let pipeline = Pipeline::start(&journal, &rules, writer, commit, workers(setup.threads));
-    let state = Arc::new(State::new(journal, sources, reader, progress));
+    listeners.spawn(keeper.run(rules, stopping.clone()));
+    let alerting = Alerting { detections: detections.clone(), reader: reader.clone(), progress: progress.clone() };
+    listeners.spawn(alerting.run(stopping.clone()));
+    let hunts = Hunts::open(reader.clone(), paths.hunts(), workers(setup.threads)).map_err(failed)?;
+    let authenticator = Authenticator { sources, identity: Identity::new(db) };
+    let state = Arc::new(State::new(journal, authenticator, reader, progress, detections, hunts.clone()));
     let service = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
     let mut stopped = stopping.clone();
     let serve = axum::serve(http, service).with_graceful_shutdown(async move {
@@ -202,6 +214,7 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
         stop,
         listeners,
         http: tokio::spawn(serve.into_future()),
+        hunts,
         pipeline: pipeline.map_err(ServeError::Thread)?,
         journal: running,
         _queries: queries,
@@ -214,6 +227,7 @@ impl Server {
         // Listeners that have ended already do not hear it.
         self.stop.send(true).ok();
         while self.listeners.join_next().await.is_some() {}
+        self.hunts.stop().await;
         match self.http.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the HTTP server failed"),

@@ -84,6 +84,16 @@ impl Server {
         self.request("POST", path, &[("authorization", &token), ("content-type", "application/json")], body)
     }
 
+    /// Sends a request with a token, and JSON if there is any; the status and the JSON of the answer.
+    pub fn ask(&self, method: &str, path: &str, token: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+        let token = format!("Bearer {token}");
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
+        let response = self.request(method, path, &headers, body.as_bytes());
+        let json = if response.body.is_empty() { serde_json::Value::Null } else { response.json() };
+        (response.status, json)
+    }
+
     /// Asks the lake as the SOC with this token.
     pub fn query(&self, token: &str, sql: &str) -> serde_json::Value {
         let question = serde_json::json!({"sql": sql}).to_string();
@@ -164,9 +174,20 @@ fn chunks(mut rest: &str) -> Option<String> {
 
 /// Enters a SOC in the data folder; its token.
 pub fn add_soc(binary: &str, data: &Path, name: &str, more: &[&str]) -> String {
+    let arguments = ["admin", "soc", "add", "--name", name, "--kind", "ministry"];
+    administer(binary, data, &[&arguments, more].concat())
+}
+
+/// Enters an operator in the data folder; its token.
+pub fn add_operator(binary: &str, data: &Path, name: &str) -> String {
+    administer(binary, data, &["admin", "operator", "add", "--name", name])
+}
+
+/// Runs `khien admin`; what it prints.
+pub fn administer(binary: &str, data: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(binary);
-    command.args(["admin", "soc", "add", "--name", name, "--kind", "ministry", "--data"]).arg(data).args(more);
+    command.args(arguments).arg("--data").arg(data);
     let output = command.output().expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("a token is text").trim().to_owned()
+    String::from_utf8(output.stdout).expect("it prints text").trim().to_owned()
 }

@@ -187,7 +187,10 @@ async fn alerts(detections: &Detections) {
     let nothing = detections.change_alert(id, AlertChange::default(), &centre(301)).await;
     assert!(matches!(nothing, Err(DetectionsError::Invalid(_))), "{nothing:?}");
     let (_, history) = detections.alert(id, &centre(0)).await.unwrap();
-    assert_eq!((history.len(), history[0].actor.as_str(), &history[0].detail["before"]["state"]), (1, "soc-a", &"new".into()));
+    assert_eq!(
+        (history.len(), history[0].actor.as_str(), &history[0].detail["before"]["state"]),
+        (1, "soc-a", &"new".into())
+    );
     // What was decided does not take more in.
     assert_eq!(detections.take(&[seen("soc-a", "ip:1", 0, 5, 2)], 12, 400).await.unwrap(), 1);
 

@@ -190,6 +190,72 @@ const COMMANDS: &[CommandHelp] = &[
         usage: ["--name <TÊN> [TÙY CHỌN]", "--name <NAME> [OPTIONS]"],
         after: ["", ""],
     },
+    CommandHelp {
+        path: "khien admin operator",
+        about: ["Quản lý những người trực tại trung tâm", "Manages the operators of the centre"],
+        usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
+        after: [
+            "Người trực thấy dữ liệu của mọi SOC: cảnh báo, gói luật, truy vấn.",
+            "An operator sees what all SOCs send: alerts, packs of rules, queries.",
+        ],
+    },
+    CommandHelp {
+        path: "khien admin operator add",
+        about: [
+            "Thêm một người trực và in mã truy cập của người đó, chỉ một lần này",
+            "Enters an operator and prints the token, this one time only",
+        ],
+        usage: ["--name <TÊN> [TÙY CHỌN]", "--name <NAME> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin operator list",
+        about: ["Liệt kê những người trực", "Lists the operators"],
+        usage: ["[TÙY CHỌN]", "[OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin operator revoke",
+        about: ["Thu hồi mã truy cập của người trực", "Revokes the token of an operator"],
+        usage: ["--name <TÊN> [TÙY CHỌN]", "--name <NAME> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin pack",
+        about: ["Quản lý các gói luật và phiên bản của chúng", "Manages packs of rules and their versions"],
+        usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
+        after: [
+            "Máy chủ đang chạy áp dụng thay đổi trong vòng một giây, không mất và không lặp sự kiện nào.",
+            "A server that runs follows within a second, and loses or repeats no event.",
+        ],
+    },
+    CommandHelp {
+        path: "khien admin pack add",
+        about: ["Thêm một phiên bản của gói, ở dạng nháp", "Adds a version of a pack, as a draft"],
+        usage: ["--name <TÊN> [TÙY CHỌN] <TỆP>", "--name <NAME> [OPTIONS] <FILE>"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin pack list",
+        about: ["Liệt kê các gói và phiên bản", "Lists packs and their versions"],
+        usage: ["[TÙY CHỌN]", "[OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin pack live",
+        about: [
+            "Đưa một phiên bản vào áp dụng, thay cho phiên bản trước",
+            "Puts a version in force, instead of the one that was",
+        ],
+        usage: ["--name <TÊN> [TÙY CHỌN]", "--name <NAME> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin pack retire",
+        about: ["Ngừng áp dụng một gói", "Takes a pack out of force"],
+        usage: ["--name <TÊN> [TÙY CHỌN]", "--name <NAME> [OPTIONS]"],
+        after: ["", ""],
+    },
 ];
 
 const PATH: [&str; 2] = ["ĐƯỜNG_DẪN", "PATH"];
@@ -554,7 +620,23 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         ["SQL", "SQL"],
         ["Câu hỏi bằng SQL (chỉ truy vấn đọc)", "The question, in SQL (queries only)"],
     ),
-    argument("*", "name", NAME, ["Tên của SOC", "Name of the SOC"]),
+    argument("*", "name", NAME, ["Tên", "Name"]),
+    argument(
+        "add",
+        "file",
+        FILE,
+        ["Luật Sigma: tệp zip, gói đã đóng hoặc YAML", "Sigma rules: a zip archive, a compiled pack or YAML"],
+    ),
+    argument("live", "version", NUMBER, ["Phiên bản [mặc định: mới nhất]", "Version [default: the newest]"]),
+    argument(
+        "live",
+        "organisation",
+        NAME,
+        [
+            "Chỉ áp dụng cho SOC này; có thể lặp lại [mặc định: mọi SOC]",
+            "For this SOC only; may be repeated [default: all SOCs]",
+        ],
+    ),
     argument(
         "add",
         "kind",

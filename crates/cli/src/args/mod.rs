@@ -345,6 +345,80 @@ pub struct Admin {
 pub enum AdminCommand {
     /// SOCs that send events.
     Soc(SocAdmin),
+    /// Operators of the centre.
+    Operator(OperatorAdmin),
+    /// Packs of rules.
+    Pack(PackAdmin),
+}
+
+/// `khien admin operator`
+#[derive(Args, Debug)]
+pub struct OperatorAdmin {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: OperatorCommand,
+}
+
+/// The commands of `khien admin operator`.
+#[derive(Subcommand, Debug)]
+pub enum OperatorCommand {
+    /// Enters one.
+    Add(SocName),
+    /// Lists them.
+    List(SocList),
+    /// Revokes the token of one.
+    Revoke(SocName),
+}
+
+/// `khien admin pack`
+#[derive(Args, Debug)]
+pub struct PackAdmin {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: PackCommand,
+}
+
+/// The commands of `khien admin pack`.
+#[derive(Subcommand, Debug)]
+pub enum PackCommand {
+    /// Adds a version of one.
+    Add(PackAdd),
+    /// Lists them.
+    List(SocList),
+    /// Puts a version in force.
+    Live(PackLive),
+    /// Takes one out of force.
+    Retire(SocName),
+}
+
+/// `khien admin pack add`
+#[derive(Args, Debug)]
+pub struct PackAdd {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Name.
+    #[arg(long)]
+    pub name: String,
+    /// A zip archive, a compiled pack or a YAML file.
+    pub file: PathBuf,
+}
+
+/// `khien admin pack live`
+#[derive(Args, Debug)]
+pub struct PackLive {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Name.
+    #[arg(long)]
+    pub name: String,
+    /// Version.
+    #[arg(long)]
+    pub version: Option<i32>,
+    /// For these organisations only.
+    #[arg(long)]
+    pub organisation: Vec<String>,
 }
 
 /// `khien admin soc`

@@ -1,10 +1,12 @@
 //! The commands around the server: `serve`, `query`, `admin`.
 
+mod admin;
 mod demo;
 mod lines;
 mod log;
 mod simulate;
 
+pub use admin::admin;
 pub use demo::demo;
 
 use std::sync::Arc;
@@ -14,18 +16,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use khien_detect::rule::load::RuleSet;
 use khien_lake::{Limits, Output};
-use khien_server::admin::{self, Admin, Kind, NewSoc, Quota};
 use khien_server::serve::{self as server, Setup, Syslog};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::args::{
-    AdminCommand, Query, QueryOutput, Serve, Simulate, SocAdd, SocCommand, SocKind, SocList, TextOrJson,
-};
+use crate::args::{Query, QueryOutput, Serve, Simulate};
 use crate::detect::run::{self, Linked};
 use crate::engine::{Engine as _, LoadRequest, Loaded, Severity};
 use crate::exit::Exit;
-use crate::safe;
 use crate::terminal::Console;
 use crate::text::Text;
 
@@ -168,7 +166,7 @@ pub fn query(args: &Query, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     let limits =
         Limits { time: Duration::from_secs(args.timeout), rows: usize::MAX, memory_bytes: MEMORY_BYTES, threads };
     runtime()?.block_on(async {
-        let answer = admin::query(&args.data, &args.sql, limits).await?;
+        let answer = khien_server::admin::query(&args.data, &args.sql, limits).await?;
         let mut written = answer.write(output)?;
         while let Some(bytes) = written.next().await? {
             console.out.write_all(&bytes)?;
@@ -179,81 +177,3 @@ pub fn query(args: &Query, console: &mut Console<'_>) -> anyhow::Result<Exit> {
 
 /// Memory that a query on the command line may take.
 const MEMORY_BYTES: usize = 2 << 30;
-
-/// Administers a data folder.
-///
-/// # Errors
-/// When something cannot be done.
-pub fn admin(command: &AdminCommand, console: &mut Console<'_>) -> anyhow::Result<Exit> {
-    let AdminCommand::Soc(soc) = command;
-    runtime()?.block_on(async {
-        match &soc.command {
-            SocCommand::Add(add) => add_soc(add, console).await?,
-            SocCommand::List(list) => list_socs(list, console).await?,
-            SocCommand::Token(name) => {
-                let token = Admin::open(&name.data).await?.add_token(&name.name).await?;
-                show_token(token.reveal(), console)?;
-            }
-            SocCommand::Revoke(name) => {
-                let count = Admin::open(&name.data).await?.revoke(&name.name).await?;
-                writeln!(console.err, "{}", console.text.tokens_revoked(&count.to_string(), &safe::line(&name.name)))?;
-            }
-        }
-        Ok(Exit::Done)
-    })
-}
-
-async fn add_soc(add: &SocAdd, console: &mut Console<'_>) -> anyhow::Result<()> {
-    let kind = match add.kind {
-        SocKind::Ministry => Kind::Ministry,
-        SocKind::Province => Kind::Province,
-        SocKind::Infrastructure => Kind::Infrastructure,
-        SocKind::Foreign => Kind::Foreign,
-    };
-    let quota = Quota {
-        events_per_second: add.events_per_second,
-        bytes_per_second: add.bytes_per_second,
-        events_per_day: add.events_per_day,
-    };
-    let new = NewSoc { name: add.name.clone(), kind, quota };
-    let (_, token) = Admin::open(&add.data).await?.add_soc(new).await?;
-    show_token(token.reveal(), console)
-}
-
-/// The token alone goes to standard output, so that a script can take it.
-fn show_token(token: &str, console: &mut Console<'_>) -> anyhow::Result<()> {
-    writeln!(console.err, "{}", console.text.token_once())?;
-    writeln!(console.out, "{token}")?;
-    Ok(())
-}
-
-async fn list_socs(list: &SocList, console: &mut Console<'_>) -> anyhow::Result<()> {
-    let socs = Admin::open(&list.data).await?.list_socs().await?;
-    if list.output == TextOrJson::Json {
-        let socs: Vec<_> = (socs.iter())
-            .map(|(soc, credentials)| {
-                let tokens = credentials.iter().filter(|credential| credential.revoked_ms.is_none()).count();
-                json!({
-                    "name": soc.name, "kind": soc.kind.name(), "quota": soc.quota, "created_ms": soc.created_ms,
-                    "tokens": tokens, "revoked": credentials.len() - tokens,
-                })
-            })
-            .collect();
-        writeln!(console.out, "{}", serde_json::to_string_pretty(&socs)?)?;
-        return Ok(());
-    }
-    for (soc, credentials) in &socs {
-        let tokens = credentials.iter().filter(|credential| credential.revoked_ms.is_none()).count();
-        writeln!(
-            console.out,
-            "{}\t{}\t{}",
-            safe::line(&soc.name),
-            soc.kind.name(),
-            console.text.tokens(&tokens.to_string())
-        )?;
-    }
-    if socs.is_empty() {
-        writeln!(console.err, "{}", console.text.no_socs())?;
-    }
-    Ok(())
-}

@@ -114,11 +114,15 @@ impl Correlator {
             let mut round = Round { c, sweep, test, reports, after, horizon, found: Vec::new(), hits: Vec::new() };
             if sweep {
                 let keys: Vec<u64> = self.states[c].groups.keys().copied().collect();
-                keys.into_iter().for_each(|key| round.group(self, key));
+                for key in keys {
+                    round.group(self, key);
+                }
                 shrink(&mut self.states[c].groups);
                 self.states[c].done = after.max(horizon);
             } else {
-                touched.into_iter().for_each(|key| round.group(self, key));
+                for key in touched {
+                    round.group(self, key);
+                }
             }
             hits.extend(round.hits);
         }

@@ -1,4 +1,6 @@
 //! Who sends a request: the token in whatever form its protocol carries it.
+//!
+//! A SOC sends events and sees its own; an operator of the centre sends none and sees everything.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +9,10 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use khien_detections::{Actor, Reach};
+use khien_identity::{Identity, Operator};
 use khien_ingest::quota::{Exceeded, Meter, Quota};
+use khien_lake::Scope;
 use khien_sources::{Soc, Sources};
 use sha2::{Digest, Sha256};
 
@@ -15,7 +20,36 @@ use super::error::Refused;
 use crate::system::now_ms;
 
 /// Looks tokens up.
-pub(crate) type Authenticator = Sources;
+pub(crate) struct Authenticator {
+    pub(crate) sources: Sources,
+    pub(crate) identity: Identity,
+}
+
+/// Who sends a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Caller {
+    Soc(Arc<Soc>),
+    Operator(Arc<Operator>),
+}
+
+impl Caller {
+    /// The rows it may see.
+    pub(crate) fn scope(&self) -> Scope {
+        match self {
+            Self::Soc(soc) => Scope::Organisations(vec![soc.name.clone()]),
+            Self::Operator(_) => Scope::All,
+        }
+    }
+
+    /// Who it is for those who decide what it may do.
+    pub(crate) fn actor(&self) -> Actor {
+        let (name, reach) = match self {
+            Self::Soc(soc) => (soc.name.clone(), Reach::Organisation(soc.name.clone())),
+            Self::Operator(operator) => (operator.name.clone(), Reach::All),
+        };
+        Actor { name, reach, now_ms: now_ms() }
+    }
+}
 
 /// How long a look-up is believed: a revoked token works no longer than this.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -27,7 +61,7 @@ const REMEMBERED: usize = 10_000;
 const TOKEN_BYTES: usize = 512;
 
 /// When a token was looked up, and whose it is.
-type Known = (Instant, Arc<Soc>);
+type Known = (Instant, Caller);
 
 /// Who may send, and how much they have sent.
 pub(crate) struct Senders {
@@ -43,41 +77,58 @@ impl Senders {
 
     /// The SOC that sends a request.
     pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Arc<Soc>, Refused> {
+        match self.caller(headers).await? {
+            Caller::Soc(soc) => Ok(soc),
+            Caller::Operator(_) => {
+                let message = "this is the token of an operator; events are sent with the token of a SOC";
+                Err(Refused::new(StatusCode::FORBIDDEN, "not_a_soc", message))
+            }
+        }
+    }
+
+    /// Who sends a request.
+    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
         let token = token(headers).ok_or_else(|| {
-            Refused::new(
-                StatusCode::UNAUTHORIZED,
-                "no_token",
-                "send the token of the SOC as `Authorization: Bearer TOKEN`",
-            )
+            Refused::new(StatusCode::UNAUTHORIZED, "no_token", "send a token as `Authorization: Bearer TOKEN`")
         })?;
         self.with_token(&token).await?.ok_or_else(|| {
             Refused::new(StatusCode::UNAUTHORIZED, "wrong_token", "this token is unknown or was revoked")
         })
     }
 
-    /// The SOC that a token belongs to.
-    pub(crate) async fn with_token(&self, token: &str) -> Result<Option<Arc<Soc>>, Refused> {
+    /// Whose token this is.
+    async fn with_token(&self, token: &str) -> Result<Option<Caller>, Refused> {
         let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        if let Some((since, soc)) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+        if let Some((since, caller)) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
             && since.elapsed() < BELIEVED
         {
-            return Ok(Some(soc.clone()));
+            return Ok(Some(caller.clone()));
         }
-        let found = self.authenticator.authenticate(token).await.map_err(|error| {
-            tracing::error!(error = %crate::pipeline::chain(&error), "tokens cannot be looked up");
-            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "state_unavailable", "tokens cannot be looked up")
-                .retry_after(1_000)
-        })?;
+        let found = self.look_up(token).await?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(soc) = found.map(Arc::new) else {
+        let Some(caller) = found else {
             known.remove(&key);
             return Ok(None);
         };
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.insert(key, (Instant::now(), soc.clone()));
-        Ok(Some(soc))
+        known.insert(key, (Instant::now(), caller.clone()));
+        Ok(Some(caller))
+    }
+
+    async fn look_up(&self, token: &str) -> Result<Option<Caller>, Refused> {
+        let failed = |error: &dyn std::error::Error| {
+            tracing::error!(error = %crate::pipeline::chain(error), "tokens cannot be looked up");
+            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "state_unavailable", "tokens cannot be looked up")
+                .retry_after(1_000)
+        };
+        let Authenticator { sources, identity } = &self.authenticator;
+        if let Some(soc) = sources.authenticate(token).await.map_err(|error| failed(&error))? {
+            return Ok(Some(Caller::Soc(Arc::new(soc))));
+        }
+        let operator = identity.authenticate(token).await.map_err(|error| failed(&error))?;
+        Ok(operator.map(|operator| Caller::Operator(Arc::new(operator))))
     }
 
     /// Takes events from the quota of a SOC.

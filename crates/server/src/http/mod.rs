@@ -3,8 +3,10 @@
 mod auth;
 mod body;
 mod bulk;
+mod detections;
 mod error;
 mod hec;
+mod hunts;
 mod ingest;
 mod otlp;
 mod query;
@@ -15,10 +17,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use khien_detections::Detections;
 use khien_ingest::journal::Journal;
 use khien_lake::Reader;
 use tokio::sync::Semaphore;
 
+use crate::hunt::Hunts;
 use crate::pipeline::Progress;
 use auth::Senders;
 
@@ -28,6 +32,9 @@ pub(crate) use ingest::{Delivery, Intake};
 /// Queries at once.
 const QUERIES: usize = 4;
 
+/// Longest body that is JSON and no events.
+const JSON_BYTES: usize = 32 << 20;
+
 /// What requests are answered from.
 pub(crate) struct State {
     pub(crate) intake: Intake,
@@ -36,16 +43,27 @@ pub(crate) struct State {
     /// Room for queries; each may take as much memory as its limit says.
     pub(crate) queries: Arc<Semaphore>,
     pub(crate) progress: Arc<Progress>,
+    pub(crate) detections: Detections,
+    pub(crate) hunts: Hunts,
 }
 
 impl State {
-    pub(crate) fn new(journal: Journal, authenticator: Authenticator, reader: Reader, progress: Arc<Progress>) -> Self {
+    pub(crate) fn new(
+        journal: Journal,
+        authenticator: Authenticator,
+        reader: Reader,
+        progress: Arc<Progress>,
+        detections: Detections,
+        hunts: Hunts,
+    ) -> Self {
         Self {
             intake: Intake::new(journal),
             senders: Senders::new(authenticator),
             reader,
             queries: Arc::new(Semaphore::new(QUERIES)),
             progress,
+            detections,
+            hunts,
         }
     }
 }
@@ -68,13 +86,15 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/services/collector/event/1.0", post(hec::event))
         .route("/services/collector/raw", post(hec::raw))
         .route("/services/collector/health", get(hec::health))
+        .merge(detections::router())
+        .merge(hunts::router())
         .route("/v1/openapi.json", get(status::openapi))
         .route("/healthz", get(status::health))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))
         .fallback(error::not_found)
-        // Bodies are read with bounds of their own.
-        .layer(DefaultBodyLimit::disable())
+        // Events are read with bounds of their own.
+        .layer(DefaultBodyLimit::max(JSON_BYTES))
         .with_state(state)
         .route_service(otlp::GRPC, grpc)
 }

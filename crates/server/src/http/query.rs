@@ -7,7 +7,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use futures::stream;
-use khien_lake::{Limits, Output, QueryError, Scope};
+use khien_lake::{Limits, Output, QueryError};
 use serde::Deserialize;
 
 use super::Shared;
@@ -66,10 +66,10 @@ pub(crate) async fn query(
     headers: HeaderMap,
     question: Result<Json<Question>, JsonRejection>,
 ) -> Result<Response, Refused> {
-    let soc = state.senders.of(&headers).await?;
+    let caller = state.senders.caller(&headers).await?;
     let Json(question) = question.map_err(|error| Refused::bad_request("question", error.body_text()))?;
     let output = output(question.format.as_deref(), &headers)?;
-    let scope = Scope::Organisations(vec![soc.name.clone()]);
+    let scope = caller.scope();
     let room = state.queries.clone().try_acquire_owned().map_err(|_| {
         Refused::new(
             StatusCode::TOO_MANY_REQUESTS,

@@ -24,7 +24,7 @@ pub(crate) async fn metrics(State(state): Shared) -> impl IntoResponse {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let (progress, journal) = (&state.progress, state.intake.journal());
     let durable = journal.durable();
-    let behind = durable.saturating_sub(read(&progress.committed));
+    let behind = durable.saturating_sub(*progress.committed.borrow());
     let metrics = [
         ("khien_events_total", "counter", "Events processed", read(&progress.events)),
         ("khien_findings_total", "counter", "Findings", read(&progress.findings)),

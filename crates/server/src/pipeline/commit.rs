@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use khien_ingest::journal::Trimmer;
 use khien_lake::Writer;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::worker::Lot;
@@ -34,8 +34,8 @@ pub(crate) struct Progress {
     pub(crate) malformed: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) failures: AtomicU64,
-    /// Last batch whose events can be asked for.
-    pub(crate) committed: AtomicU64,
+    /// Last batch whose events and findings can be asked for.
+    pub(crate) committed: watch::Sender<u64>,
 }
 
 /// See the module text.
@@ -119,7 +119,7 @@ impl Committer {
         let mut upkeep = Upkeep::default();
         let done = Done::from(writer.committed());
         let mut waiting = Waiting { sequence: self.start(), ..Waiting::default() };
-        self.progress.committed.store(done.events, Ordering::Relaxed);
+        self.progress.committed.send_replace(done.events);
         loop {
             let due = waiting.since.map(|since| since + AGE);
             let lot = match due {
@@ -180,7 +180,7 @@ impl Committer {
             }
         }
         self.progress.commits.fetch_add(1, Ordering::Relaxed);
-        self.progress.committed.store(waiting.sequence, Ordering::Relaxed);
+        self.progress.committed.send_replace(waiting.sequence);
         (waiting.bytes, waiting.since) = (0, None);
         self.correlating.save(false).await;
         self.trim(waiting.sequence.min(self.correlating.saved())).await;

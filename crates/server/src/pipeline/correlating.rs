@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use khien_detect::correlate::Correlator;
 
 use super::Done;
-use super::finding::push_hit;
+use super::finding::Found;
 use super::worker::Lot;
 use crate::rules::RuleBook;
 
@@ -73,16 +73,17 @@ impl Correlating {
             return;
         }
         let wanted = lot.sequence > done.findings;
-        let Lot { observations, findings, organisation, received_ms, .. } = lot;
-        let (book, received_ms) = (&self.book, *received_ms);
+        let Lot { observations, findings, received_ms, sequence, .. } = lot;
+        let (book, received_ms, sequence) = (&self.book, *received_ms, *sequence);
         let mut note = |hit: &khien_detect::correlate::CorrelationHit<'_>| {
             let Some(pack) = book.correlation_pack(hit.correlation, hit.scope) else { return };
             if wanted {
-                push_hit(findings, hit, &book.correlations[hit.correlation], received_ms, pack);
+                let found = Found::of_hit(hit, &book.correlations[hit.correlation], received_ms, pack);
+                found.push(findings, sequence);
             }
         };
         let second = u32::try_from(received_ms / 1_000).unwrap_or(0);
-        observations.each(second, organisation, &mut |observation| self.correlator.feed(&observation, &mut note));
+        observations.each(second, &mut |observation| self.correlator.feed(&observation, &mut note));
         self.correlator.settle(received_ms.saturating_mul(1_000_000), &mut note);
     }
 

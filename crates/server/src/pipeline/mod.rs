@@ -22,7 +22,9 @@ use tokio::sync::mpsc;
 
 pub(crate) use commit::{Committer, Progress};
 pub(crate) use correlating::Correlating;
-use worker::{Lot, Worker};
+pub(crate) use finding::{Found, Origin, entity};
+use worker::Lot;
+pub(crate) use worker::Worker;
 
 use crate::rules::{InForce, RuleBook};
 

@@ -17,7 +17,7 @@ use khien_ingest::batch::{Batch, event_id};
 use khien_lake::{EventRow, EventRows, FindingRows, row_time};
 use sha2::{Digest, Sha256};
 
-use super::finding::{Held, Origin, entity, matched, push};
+use super::finding::{Found, Held, Origin, entity, matched};
 use super::spotter::Spotter;
 use super::{Done, Task};
 use crate::rules::{Exception, RuleBook};
@@ -29,7 +29,6 @@ pub(crate) struct Lot {
     pub(crate) sequence: u64,
     /// The rules it was worked on under.
     pub(crate) book: Arc<RuleBook>,
-    pub(crate) organisation: String,
     pub(crate) received_ms: i64,
     pub(crate) events: EventRows,
     pub(crate) findings: FindingRows,
@@ -111,25 +110,16 @@ impl Worker {
     }
 
     fn record(&mut self, batch: &Batch, index: usize, record: &[u8], text: &mut TextDecoder, lot: &mut Lot) {
-        let is_json = record.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-        let origin = Origin { event_id: event_id(lot.sequence, index), batch, sent_ns: sent_ns(batch, index) };
-        self.held.clear();
-        let mut takes = Takes {
-            book: &self.book,
+        let origin = Origin {
+            event_id: event_id(lot.sequence, index),
             organisation: &batch.origin.organisation,
+            source: &batch.origin.source,
             received_ms: batch.origin.received_ms,
-            sent_ns: origin.sent_ns,
-            held: &mut self.held,
-            wanted: &mut self.wanted,
-            observations: &mut lot.observations,
+            sent_ns: sent_ns(batch, index),
         };
-        let mut found = |rule: usize, finding: &Finding<'_>, fields: &Fields| takes.finding(rule, finding, fields);
-        let decoded = if is_json {
-            self.engine.record(&mut self.json, record, origin.event_id, &mut found)
-        } else {
-            self.engine.record(text, record, origin.event_id, &mut found)
-        };
-        if decoded.is_err() {
+        let wanted = lot.sequence > self.done.findings;
+        let decoded = self.examine(&origin, record, text, wanted, &mut lot.observations);
+        if decoded.is_none() {
             lot.malformed += 1;
         }
         if lot.sequence <= self.done.events {
@@ -137,36 +127,67 @@ impl Worker {
             return;
         }
         let mut row = unknown(batch, index, record, lot.sequence);
-        if decoded != Ok(Decoded::Event) {
+        if decoded != Some(Decoded::Event) {
             return lot.events.push(&row);
         }
-        let kind = self.engine.kind();
-        let flat = self.flattener.flat(kind, self.engine.fields(), record);
+        let flat = self.flat(record);
         row.time_ns = self.engine.time_ns(record).or(row.time_ns);
-        row.kind = Taxonomy::embedded().kind_name(kind);
+        row.kind = Taxonomy::embedded().kind_name(self.engine.kind());
         row.flat = &flat;
         lot.events.push(&row);
-        if lot.sequence <= self.done.findings {
-            return;
-        }
-        if let Some(spotter) = &mut self.spotter {
-            let time_ns = self.engine.time_ns(record);
-            let text = (!is_json).then_some(text);
-            spotter.look(self.engine.fields(), record, text, time_ns, &mut self.held);
-        }
-        if !self.held.is_empty() {
+        if wanted && !self.held.is_empty() {
             let entity = entity(&flat);
-            self.held.iter().for_each(|held| push(&mut lot.findings, &origin, held, entity.as_deref()));
+            for held in self.held.drain(..) {
+                Found::on(&origin, held, entity.as_deref()).push(&mut lot.findings, lot.sequence);
+            }
         }
+    }
+
+    /// Decodes a record and looks for what rules and indicators find on it, which is then [`Self::held`]; adds what
+    /// correlations want to know. `None` when no decoder can read it.
+    pub(crate) fn examine(
+        &mut self,
+        origin: &Origin<'_>,
+        record: &[u8],
+        text: &mut TextDecoder,
+        wanted: bool,
+        observations: &mut Observations,
+    ) -> Option<Decoded> {
+        let is_json = record.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+        self.held.clear();
+        let mut takes =
+            Takes { book: &self.book, origin, held: &mut self.held, wanted: &mut self.wanted, observations };
+        let mut found = |rule: usize, finding: &Finding<'_>, fields: &Fields| takes.finding(rule, finding, fields);
+        let decoded = if is_json {
+            self.engine.record(&mut self.json, record, origin.event_id, &mut found)
+        } else {
+            self.engine.record(text, record, origin.event_id, &mut found)
+        };
+        if wanted
+            && decoded == Ok(Decoded::Event)
+            && let Some(spotter) = &mut self.spotter
+        {
+            let time_ns = self.engine.time_ns(record);
+            spotter.look(self.engine.fields(), record, (!is_json).then_some(text), time_ns, &mut self.held);
+        }
+        decoded.ok()
+    }
+
+    /// What was found on the record examined last.
+    pub(crate) fn held(&mut self) -> std::vec::Drain<'_, Held> {
+        self.held.drain(..)
+    }
+
+    /// The attributes of the record examined last.
+    pub(crate) fn flat(&mut self, record: &[u8]) -> Flat {
+        self.flattener.flat(self.engine.kind(), self.engine.fields(), record)
     }
 }
 
 /// Takes what rules find on one event.
 struct Takes<'a> {
     book: &'a RuleBook,
-    organisation: &'a str,
-    received_ms: i64,
-    sent_ns: Option<i64>,
+    origin: &'a Origin<'a>,
     held: &'a mut Vec<Held>,
     wanted: &'a mut Wanted,
     observations: &'a mut Observations,
@@ -175,7 +196,7 @@ struct Takes<'a> {
 impl Takes<'_> {
     fn finding(&mut self, rule: usize, finding: &Finding<'_>, fields: &Fields) {
         let detector = &self.book.detector;
-        let Some(pack) = self.book.rule_pack(rule, self.organisation) else { return };
+        let Some(pack) = self.book.rule_pack(rule, self.origin.organisation) else { return };
         let excepted = self.book.exceptions.iter().find(|exception| self.is_excepted(exception, finding, fields));
         if detector.rules()[rule].reports {
             self.held.push(Held {
@@ -188,23 +209,27 @@ impl Takes<'_> {
         }
         if excepted.is_none() && self.book.wiring.is_fed_by(rule) {
             let found = (rule, finding, fields);
-            let (time_us, _) = row_time(finding.time_ns.or(self.sent_ns), self.received_ms);
+            let (time_us, _) = row_time(finding.time_ns.or(self.origin.sent_ns), self.origin.received_ms);
             let time_ns = Some(time_us.saturating_mul(1_000));
-            self.observations.add((detector, &self.book.wiring), self.wanted, found, time_ns);
+            let owner = self.origin.organisation;
+            self.observations.add((detector, &self.book.wiring), self.wanted, found, time_ns, owner);
         }
     }
 
     fn is_excepted(&self, exception: &Exception, finding: &Finding<'_>, fields: &Fields) -> bool {
         let Exception { rules, organisation, field, values, until_ms, .. } = exception;
+        let is_over = |until: &Option<i64>| until.is_some_and(|until| self.origin.received_ms >= until);
         let meant = (rules.is_empty() || rules.contains(&finding.head.id))
-            && organisation.as_ref().is_none_or(|name| name == self.organisation)
-            && until_ms.is_none_or(|until| self.received_ms < until);
+            && organisation.as_ref().is_none_or(|name| name == self.origin.organisation)
+            && !is_over(until_ms);
         if !meant {
             return false;
         }
         let sources = self.book.detector.sources(finding.kind, field);
         let texts = fields.list().iter().filter(|field| sources.contains(&field.name));
-        texts.filter_map(|field| text_of(fields, finding.raw, field)).any(|text| values.contains(&text.to_lowercase()))
+        texts
+            .filter_map(|field| text_of(fields, finding.raw, field))
+            .any(|text| values.get(&text.to_lowercase()).is_some_and(|until| !is_over(until)))
     }
 }
 
@@ -215,7 +240,6 @@ impl Lot {
             previous: *previous,
             sequence: stored.sequence,
             book: book.clone(),
-            organisation: stored.batch.origin.organisation.clone(),
             received_ms: stored.batch.origin.received_ms,
             observations: Observations::default(),
             events: EventRows::default(),

@@ -329,7 +329,7 @@ impl<'a> Taker<'a> {
         }));
         if let Some(correlator) = &mut self.correlator {
             let mut shows = Shows { shared: &self.shared, heads: &self.heads, correlator_level: self.job.level };
-            observations.each(file, "", &mut |observation| {
+            observations.each(file, &mut |observation| {
                 correlator.feed(&observation, &mut |hit| shows.hit(hit, self.render.as_mut(), &mut block));
             });
         }

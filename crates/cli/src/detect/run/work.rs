@@ -219,7 +219,13 @@ impl Takes<'_> {
             }
         }
         let Some(correlator) = self.shared.correlator.as_ref().filter(|c| c.is_fed_by(rule)) else { return };
-        self.outcome.observations.add((detector, correlator), self.wanted, (rule, finding, fields), finding.time_ns);
+        self.outcome.observations.add(
+            (detector, correlator),
+            self.wanted,
+            (rule, finding, fields),
+            finding.time_ns,
+            "",
+        );
     }
 }
 

@@ -1,0 +1,166 @@
+//! `khien admin`: what administrators do on the machine itself.
+
+use anyhow::Context as _;
+use khien_server::admin::{Admin, Kind, NewSoc, Pack, PackState, Quota};
+use serde_json::json;
+
+use super::runtime;
+use crate::args::{
+    AdminCommand, OperatorCommand, PackCommand, PackLive, SocAdd, SocCommand, SocKind, SocList, TextOrJson,
+};
+use crate::exit::Exit;
+use crate::safe;
+use crate::terminal::Console;
+
+/// Administers a data folder.
+///
+/// # Errors
+/// When something cannot be done.
+pub fn admin(command: &AdminCommand, console: &mut Console<'_>) -> anyhow::Result<Exit> {
+    runtime()?.block_on(async {
+        match command {
+            AdminCommand::Soc(socs) => soc(&socs.command, console).await?,
+            AdminCommand::Operator(operators) => operator(&operators.command, console).await?,
+            AdminCommand::Pack(packs) => pack(&packs.command, console).await?,
+        }
+        Ok(Exit::Done)
+    })
+}
+
+async fn soc(command: &SocCommand, console: &mut Console<'_>) -> anyhow::Result<()> {
+    match command {
+        SocCommand::Add(add) => add_soc(add, console).await?,
+        SocCommand::List(list) => list_socs(list, console).await?,
+        SocCommand::Token(name) => {
+            let token = Admin::open(&name.data).await?.add_token(&name.name).await?;
+            show_token(token.reveal(), console)?;
+        }
+        SocCommand::Revoke(name) => {
+            let count = Admin::open(&name.data).await?.revoke(&name.name).await?;
+            writeln!(console.err, "{}", console.text.tokens_revoked(&count.to_string(), &safe::line(&name.name)))?;
+        }
+    }
+    Ok(())
+}
+
+async fn operator(command: &OperatorCommand, console: &mut Console<'_>) -> anyhow::Result<()> {
+    match command {
+        OperatorCommand::Add(name) => {
+            let token = Admin::open(&name.data).await?.add_operator(&name.name).await?;
+            show_token(token.reveal(), console)?;
+        }
+        OperatorCommand::List(list) => {
+            let operators = Admin::open(&list.data).await?.list_operators().await?;
+            if list.output == TextOrJson::Json {
+                let rows = operators.iter().map(|operator| {
+                    json!({
+                        "name": operator.name, "created_ms": operator.created_ms, "revoked_ms": operator.revoked_ms,
+                    })
+                });
+                writeln!(console.out, "{}", serde_json::to_string_pretty(&rows.collect::<Vec<_>>())?)?;
+                return Ok(());
+            }
+            for operator in operators {
+                let state = operator.revoked_ms.map_or("", |_| console.text.revoked());
+                writeln!(console.out, "{}\t{state}", safe::line(&operator.name))?;
+            }
+        }
+        OperatorCommand::Revoke(name) => {
+            Admin::open(&name.data).await?.revoke_operator(&name.name).await?;
+            writeln!(console.err, "{}", console.text.tokens_revoked("1", &safe::line(&name.name)))?;
+        }
+    }
+    Ok(())
+}
+
+async fn pack(command: &PackCommand, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let pack = match command {
+        PackCommand::Add(add) => {
+            let content = std::fs::read(&add.file).with_context(|| add.file.display().to_string())?;
+            Admin::open(&add.data).await?.add_pack(&add.name, &content).await?
+        }
+        PackCommand::Live(PackLive { data, name, version, organisation }) => {
+            let only = (!organisation.is_empty()).then_some(organisation.as_slice());
+            Admin::open(data).await?.pack_live(name, *version, only).await?
+        }
+        PackCommand::Retire(name) => Admin::open(&name.data).await?.retire_pack(&name.name).await?,
+        PackCommand::List(list) => {
+            let packs = Admin::open(&list.data).await?.list_packs().await?;
+            if list.output == TextOrJson::Json {
+                writeln!(console.out, "{}", serde_json::to_string_pretty(&packs)?)?;
+                return Ok(());
+            }
+            return packs.iter().try_for_each(|pack| show_pack(pack, console));
+        }
+    };
+    show_pack(&pack, console)
+}
+
+fn show_pack(pack: &Pack, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let text = console.text;
+    let state = match pack.state {
+        PackState::Draft => text.pack_draft(),
+        PackState::Live => text.pack_live(),
+        PackState::Retired => text.pack_retired(),
+    };
+    let whom = pack.organisations.as_ref().map_or_else(|| text.pack_all().to_owned(), |names| names.join(", "));
+    let count = |number: i32| text.count(u64::try_from(number).unwrap_or(0));
+    let rules = text.serve_rules(&count(pack.rules + pack.correlations), &count(pack.unusable));
+    writeln!(console.out, "{}@{}\t{state}\t{}\t{rules}", safe::line(&pack.name), pack.version, safe::line(&whom))?;
+    Ok(())
+}
+
+async fn add_soc(add: &SocAdd, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let kind = match add.kind {
+        SocKind::Ministry => Kind::Ministry,
+        SocKind::Province => Kind::Province,
+        SocKind::Infrastructure => Kind::Infrastructure,
+        SocKind::Foreign => Kind::Foreign,
+    };
+    let quota = Quota {
+        events_per_second: add.events_per_second,
+        bytes_per_second: add.bytes_per_second,
+        events_per_day: add.events_per_day,
+    };
+    let new = NewSoc { name: add.name.clone(), kind, quota };
+    let (_, token) = Admin::open(&add.data).await?.add_soc(new).await?;
+    show_token(token.reveal(), console)
+}
+
+/// The token alone goes to standard output, so that a script can take it.
+fn show_token(token: &str, console: &mut Console<'_>) -> anyhow::Result<()> {
+    writeln!(console.err, "{}", console.text.token_once())?;
+    writeln!(console.out, "{token}")?;
+    Ok(())
+}
+
+async fn list_socs(list: &SocList, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let socs = Admin::open(&list.data).await?.list_socs().await?;
+    if list.output == TextOrJson::Json {
+        let socs: Vec<_> = (socs.iter())
+            .map(|(soc, credentials)| {
+                let tokens = credentials.iter().filter(|credential| credential.revoked_ms.is_none()).count();
+                json!({
+                    "name": soc.name, "kind": soc.kind.name(), "quota": soc.quota, "created_ms": soc.created_ms,
+                    "tokens": tokens, "revoked": credentials.len() - tokens,
+                })
+            })
+            .collect();
+        writeln!(console.out, "{}", serde_json::to_string_pretty(&socs)?)?;
+        return Ok(());
+    }
+    for (soc, credentials) in &socs {
+        let tokens = credentials.iter().filter(|credential| credential.revoked_ms.is_none()).count();
+        writeln!(
+            console.out,
+            "{}\t{}\t{}",
+            safe::line(&soc.name),
+            soc.kind.name(),
+            console.text.tokens(&tokens.to_string())
+        )?;
+    }
+    if socs.is_empty() {
+        writeln!(console.err, "{}", console.text.no_socs())?;
+    }
+    Ok(())
+}

@@ -38,7 +38,7 @@ fn tried(minute: u32, badge: &str) -> Vec<u8> {
 
 fn write(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, text).expect("the folder can be written");
     path.display().to_string()
 }
 
@@ -121,7 +121,7 @@ fn wait(server: &Server, path: &str, token: &str, done: impl Fn(&Value) -> bool)
 
 fn alerts(server: &Server, token: &str, count: usize) -> Vec<Value> {
     let page = wait(server, "/v1/alerts", token, |page| page["alerts"].as_array().is_some_and(|a| a.len() == count));
-    page["alerts"].as_array().unwrap().clone()
+    page["alerts"].as_array().expect("a list").clone()
 }
 
 /// Asks for the events until there are so many.

@@ -11,6 +11,7 @@ pub mod fast;
 pub mod flat;
 mod table;
 
+use khien_base::hex::hex;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
@@ -336,16 +337,6 @@ fn add_raw(out: &mut Map<String, Json>, raw: &[u8]) {
 /// The SHA-256 of `bytes` as a Fingerprint object.
 pub fn fingerprint(bytes: &[u8]) -> Json {
     json!({"algorithm": "SHA-256", "algorithm_id": 3, "value": hex(&Sha256::digest(bytes))})
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ok = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// An event's fields in the attributes of its class.

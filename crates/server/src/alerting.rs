@@ -83,13 +83,11 @@ impl Alerting {
                 tracing::error!(error = %chain(error), "alerts are behind, trying again");
             });
             let next = async {
-                match done {
-                    Ok(()) => committed.changed().await.is_ok(),
-                    Err(_) => {
-                        sleep(PAUSE).await;
-                        true
-                    }
+                if done.is_ok() {
+                    return committed.changed().await.is_ok();
                 }
+                sleep(PAUSE).await;
+                true
             };
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,

@@ -39,7 +39,7 @@ const REMEMBERED: usize = 200;
 const KEPT: u64 = 100_000;
 
 /// Longest time that the events of one hour may take.
-const PATIENCE: Duration = Duration::from_mins(60);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// Memory for reading.
 const MEMORY_BYTES: usize = 512 << 20;
@@ -395,11 +395,11 @@ struct Hour {
 
 fn condition(from_us: i64, to_us: i64, organisation: Option<&str>) -> String {
     let time = |us: i64| format!("arrow_cast({us}, 'Timestamp(Microsecond, Some(\"UTC\"))')");
-    let mut all = format!("time >= {} AND time < {}", time(from_us), time(to_us));
-    if let Some(name) = organisation {
-        all.push_str(&format!(" AND organisation = '{}'", name.replace('\'', "''")));
+    let all = format!("time >= {} AND time < {}", time(from_us), time(to_us));
+    match organisation {
+        Some(name) => format!("{all} AND organisation = '{}'", name.replace('\'', "''")),
+        None => all,
     }
-    all
 }
 
 fn events_between(from_us: i64, to_us: i64, organisation: Option<&str>) -> String {

@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use khien_base::hex::hex;
 use khien_detect::pack::{self, MAGIC};
 use khien_detect::rule::load::{Loader, Placeholders, RuleSet, Severity};
 use khien_store::StoreError;
@@ -67,7 +68,7 @@ pub(crate) fn unusable(set: &RuleSet) -> i32 {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(content))
 }
 
 mod table {
@@ -184,7 +185,7 @@ pub(crate) async fn set_state(
     organisations: Option<&[String]>,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let organisations: Option<Json> = organisations.map(|names| names.into());
+    let organisations: Option<Json> = organisations.map(Into::into);
     table::Entity::update_many()
         .col_expr(table::Column::State, Expr::value(state.name()))
         .col_expr(table::Column::Organisations, Expr::value(organisations))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use khien_base::hex::hex;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -30,16 +31,11 @@ pub struct Token(String);
 impl Token {
     /// The token of 32 random bytes.
     pub fn of(bearer: Bearer, random: [u8; 32]) -> Self {
-        use fmt::Write as _;
         let prefix = match bearer {
             Bearer::Soc => "khien_soc_",
             Bearer::Operator => "khien_op_",
         };
-        let mut text = prefix.to_owned();
-        for byte in random {
-            write!(text, "{byte:02x}").expect("a string can be written to");
-        }
-        Self(text)
+        Self(format!("{prefix}{}", hex(&random)))
     }
 
     /// The text to be shown, once.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use khien_base::hex::hex;
 use khien_base::message::Message;
 
 use crate::reasons;
@@ -345,14 +346,7 @@ pub(super) fn host_of(authority: &str) -> &str {
 pub(super) fn display(kind: Kind, bytes: &[u8]) -> String {
     match kind {
         Kind::Ip => display_network(bytes),
-        Kind::Hash => {
-            use std::fmt::Write;
-            bytes.iter().fold(String::new(), |mut text, b| {
-                // Writing to a string cannot fail.
-                write!(text, "{b:02x}").ok();
-                text
-            })
-        }
+        Kind::Hash => hex(bytes),
         Kind::Domain | Kind::Url | Kind::Email => String::from_utf8_lossy(bytes).into_owned(),
     }
 }

@@ -2,6 +2,7 @@
 //! its envelope. A body of text stays the text, any other becomes JSON; without one, the envelope is the record.
 //! <https://opentelemetry.io/docs/specs/otlp/>
 
+use khien_base::hex::hex;
 use khien_base::limits::RECORD_BYTES;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
@@ -154,14 +155,6 @@ fn plain(value: &Any) -> Value {
         // It belongs to another signal and has no meaning here.
         Any::StringValueStrindex(_) => Value::Null,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string can be written to");
-        text
-    })
 }
 
 #[cfg(test)]

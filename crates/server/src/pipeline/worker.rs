@@ -209,8 +209,8 @@ impl Takes<'_> {
         }
         if excepted.is_none() && self.book.wiring.is_fed_by(rule) {
             let found = (rule, finding, fields);
-            let (time_us, _) = row_time(finding.time_ns.or(self.origin.sent_ns), self.origin.received_ms);
-            let time_ns = Some(time_us.saturating_mul(1_000));
+            let (time, _) = row_time(finding.time_ns.or(self.origin.sent_ns), self.origin.received_ms);
+            let time_ns = Some(time.saturating_mul(1_000));
             let owner = self.origin.organisation;
             self.observations.add((detector, &self.book.wiring), self.wanted, found, time_ns, owner);
         }

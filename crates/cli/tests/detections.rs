@@ -283,3 +283,42 @@ fn hunts_find_what_rules_would_have_found() {
     assert_eq!(server.ask("GET", &path, &watch, &Value::Null).1["hunt"]["findings"], json!(live.len()));
     server.stop();
 }
+
+#[test]
+fn the_ledger_says_what_rules_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let pack = write(folder.path(), "doors.yml", RULES);
+    let (a, b) = (add_soc(KHIEN, &data, "soc-a", &[]), add_soc(KHIEN, &data, "soc-b", &[]));
+    let watch = add_operator(KHIEN, &data, "watch");
+    let server = Server::start(KHIEN, &data, &[]);
+    server.post("/v1/ingest", &a, &tried(1, "7"));
+    has_events(&server, &a, 1);
+    administer(KHIEN, &data, &["admin", "pack", "add", "--name", "doors", &pack]);
+    administer(KHIEN, &data, &["admin", "pack", "live", "--name", "doors", "--organisation", "soc-a"]);
+    let mut sent = 1;
+    while server.query(&a, "SELECT count(*) AS n FROM findings") == json!([{"n": 0}]) && sent < 200 {
+        server.post("/v1/ingest", &a, &tried(2, "8"));
+        server.post("/v1/ingest", &b, &tried(2, "8"));
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ledger = "/v1/coverage?from_ms=0&to_ms=4102444800000";
+    let total = |ledger: &Value| -> u64 {
+        let rows = ledger["coverage"].as_array().map_or(&[][..], Vec::as_slice);
+        rows.iter().map(|row| row["events"].as_u64().unwrap_or(0)).sum()
+    };
+    let hour = "/v1/coverage?from_ms=1763596800000&to_ms=1763683200000";
+    let recent = |now: u64| format!("/v1/coverage?from_ms={}&to_ms={now}", now - 7_200_000);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    assert_eq!(server.ask("GET", hour, &b, &Value::Null).1["coverage"], json!([]));
+    let own = wait(&server, &recent(now), &a, |ledger| total(ledger) == sent);
+    assert_eq!(server.ask("GET", ledger, &watch, &Value::Null).0, 400);
+    let covers: Vec<(&Value, &Value)> =
+        own["coverage"].as_array().unwrap().iter().map(|row| (&row["pack"], &row["cover"])).collect();
+    assert!(covers.contains(&(&json!(""), &json!("not_run"))), "{own}");
+    assert!(covers.contains(&(&json!("doors@1"), &json!("seen"))), "{own}");
+    let other = wait(&server, &recent(now), &b, |ledger| total(ledger) == sent - 1);
+    assert!(other["coverage"].as_array().unwrap().iter().all(|row| row["cover"] == json!("not_run")), "{other}");
+    server.stop();
+}

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use khien_detections::{Detections, DetectionsError, Seen};
-use khien_lake::{Limits, Output, QueryError, Reader, Scope};
+use khien_lake::{Limits, QueryError, Reader, Scope};
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::pipeline::{Progress, chain};
+use crate::reading::rows;
 use crate::system::now_ms;
 
 /// Findings of a lower severity raise no alert (`low` findings are for review, says the Sigma specification).
@@ -32,8 +33,6 @@ const MEMORY_BYTES: usize = 256 << 20;
 enum AlertingError {
     #[error("findings cannot be read")]
     Lake(#[from] QueryError),
-    #[error("findings are not as expected")]
-    Rows(#[from] serde_json::Error),
     #[error("alerts cannot be written")]
     Detections(#[from] DetectionsError),
 }
@@ -59,6 +58,24 @@ struct Row {
     last_ms: i64,
     findings: i64,
     event_id: i64,
+}
+
+impl From<Row> for Seen {
+    fn from(row: Row) -> Self {
+        Self {
+            rule_id: row.rule_id,
+            title: row.title,
+            level: row.level,
+            severity_id: row.severity_id,
+            pack: row.pack.unwrap_or_default(),
+            organisation: row.organisation,
+            entity: row.entity.unwrap_or_default(),
+            first_ms: row.first_ms,
+            last_ms: row.last_ms,
+            findings: row.findings,
+            event_id: row.event_id,
+        }
+    }
 }
 
 /// Findings of one rule about one entity in ten minutes, of batches behind `after` up to `last`.
@@ -110,29 +127,7 @@ impl Alerting {
 
     async fn findings(&self, after: u64, last: u64) -> Result<Vec<Seen>, AlertingError> {
         let limits = Limits { rows: usize::MAX, memory_bytes: MEMORY_BYTES, threads: 1, ..Limits::default() };
-        let answer = self.reader.query(&question(after, last), &Scope::All, limits).await?;
-        let mut written = answer.write(Output::Ndjson)?;
-        let mut text = Vec::new();
-        while let Some(bytes) = written.next().await? {
-            text.extend(bytes);
-        }
-        let rows = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        rows.map(|line| {
-            let row: Row = serde_json::from_slice(line)?;
-            Ok(Seen {
-                rule_id: row.rule_id,
-                title: row.title,
-                level: row.level,
-                severity_id: row.severity_id,
-                pack: row.pack.unwrap_or_default(),
-                organisation: row.organisation,
-                entity: row.entity.unwrap_or_default(),
-                first_ms: row.first_ms,
-                last_ms: row.last_ms,
-                findings: row.findings,
-                event_id: row.event_id,
-            })
-        })
-        .collect()
+        let found: Vec<Row> = rows(&self.reader, &question(after, last), &Scope::All, limits).await?;
+        Ok(found.into_iter().map(Seen::from).collect())
     }
 }

@@ -19,13 +19,14 @@ use khien_detect::correlate::{Correlator, Observations};
 use khien_detections::Reach;
 use khien_event::decode::Decoded;
 use khien_event::text::{LineFormat, TextDecoder};
-use khien_lake::{Limits, Output, QueryError, Reader, Scope};
+use khien_lake::{Limits, QueryError, Reader, Scope};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::pipeline::{Done, Found, Origin, Worker, chain, entity};
+use crate::reading::rows;
 use crate::rules::RuleBook;
 use crate::system::now_ms;
 
@@ -112,8 +113,6 @@ enum Failure {
     Lake(#[from] QueryError),
     #[error("events are not as expected")]
     Rows(#[from] arrow::error::ArrowError),
-    #[error("hours are not as expected")]
-    Hours(#[from] serde_json::Error),
     #[error("findings cannot be written")]
     Io(#[from] io::Error),
     #[error("working on events failed")]
@@ -376,13 +375,7 @@ impl Hunts {
             )
         );
         let limits = Limits { time: PATIENCE, rows: usize::MAX, ..Limits::default() };
-        let mut written = self.0.reader.query(&sql, scope, limits).await?.write(Output::Ndjson)?;
-        let mut text = Vec::new();
-        while let Some(bytes) = written.next().await? {
-            text.extend(bytes);
-        }
-        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
+        Ok(rows(&self.0.reader, &sql, scope, limits).await?)
     }
 }
 

@@ -26,6 +26,18 @@ pub(crate) struct Pack {
     pub(crate) organisations: Option<HashSet<String>>,
 }
 
+struct PackInForce {
+    name: String,
+    organisations: Option<HashSet<String>>,
+    is_empty: bool,
+}
+
+impl PackInForce {
+    fn is_for(&self, organisation: &str) -> bool {
+        self.organisations.as_ref().is_none_or(|organisations| organisations.contains(organisation))
+    }
+}
+
 /// Events that are known to be harmless.
 #[derive(Clone, Debug)]
 pub(crate) struct Exception {
@@ -51,7 +63,7 @@ pub(crate) struct RuleBook {
     pub(crate) wiring: Correlator,
     pub(crate) indicators: Option<Arc<IndicatorSet>>,
     pub(crate) exceptions: Vec<Exception>,
-    packs: Vec<(String, Option<HashSet<String>>)>,
+    packs: Vec<PackInForce>,
     /// For each rule of the detector its pack.
     pack_of_rule: Vec<usize>,
     pack_of_correlation: Vec<usize>,
@@ -68,10 +80,12 @@ impl RuleBook {
                 rule.origin.file = format!("{name}/{}", rule.origin.file);
                 place.insert((rule.id.clone(), rule.origin.clone()), index);
             }
+            let before = rules.len();
             rules.append(&mut set.rules);
             pack_of_correlation.extend(set.correlations.iter().map(|_| index));
             correlations.append(&mut set.correlations);
-            names.push((name, organisations));
+            let is_empty = rules.len() == before;
+            names.push(PackInForce { name, organisations, is_empty });
         }
         let mut fields = khien_event::ocsf::fast::fields();
         let (plan, _) = Correlator::new(correlations.clone(), &rules, Limits::default());
@@ -106,9 +120,14 @@ impl RuleBook {
     }
 
     fn pack(&self, pack: usize, organisation: &str) -> Option<&str> {
-        let (name, organisations) = &self.packs[pack];
-        let here = organisations.as_ref().is_none_or(|organisations| organisations.contains(organisation));
-        here.then_some(name.as_str())
+        let pack = &self.packs[pack];
+        pack.is_for(organisation).then_some(pack.name.as_str())
+    }
+
+    /// The packs with rules that are in force for an organisation.
+    pub(crate) fn packs_of(&self, organisation: &str) -> Vec<&str> {
+        let here = self.packs.iter().filter(|pack| !pack.is_empty && pack.is_for(organisation));
+        here.map(|pack| pack.name.as_str()).collect()
     }
 
     /// How many rules and correlations there are.

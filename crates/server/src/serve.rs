@@ -28,6 +28,7 @@ use crate::alerting::Alerting;
 use crate::http::{self, Authenticator, Intake, State};
 use crate::hunt::Hunts;
 use crate::keeper::Keeper;
+use crate::ledger::Ledger;
 use crate::paths::Paths;
 use crate::pipeline::{Committer, Correlating, Pipeline, Progress};
 use crate::rules::InForce;
@@ -199,6 +200,8 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     listeners.spawn(keeper.run(rules, stopping.clone()));
     let alerting = Alerting { detections: detections.clone(), reader: reader.clone(), progress: progress.clone() };
     listeners.spawn(alerting.run(stopping.clone()));
+    let ledger = Ledger { detections: detections.clone(), reader: reader.clone(), progress: progress.clone() };
+    listeners.spawn(ledger.run(stopping.clone()));
     let hunts = Hunts::open(reader.clone(), paths.hunts(), workers(setup.threads)).map_err(failed)?;
     let authenticator = Authenticator { sources, identity: Identity::new(db) };
     let state = Arc::new(State::new(journal, authenticator, reader, progress, detections, hunts.clone()));

@@ -120,6 +120,33 @@ fn alerts() -> [TableCreateStatement; 2] {
     [alert, suppression]
 }
 
+fn ledger() -> [TableCreateStatement; 2] {
+    let cover = Table::create()
+        .table("coverage")
+        .col(string("organisation"))
+        .col(string("source"))
+        .col(big_integer("hour"))
+        .col(string("pack"))
+        .col(big_integer("events"))
+        .col(big_integer("late"))
+        .col(big_integer("undecoded"))
+        .col(big_integer("untimed"))
+        .col(big_integer("unhosted"))
+        .primary_key(Index::create().col("organisation").col("source").col("hour").col("pack"))
+        .to_owned();
+    let pulse = Table::create()
+        .table("source_pulse")
+        .col(string("organisation"))
+        .col(string("source"))
+        .col(big_integer("first_ms"))
+        .col(big_integer("last_ms"))
+        .col(big_integer("pause_ms"))
+        .col(boolean("is_silent"))
+        .primary_key(Index::create().col("organisation").col("source"))
+        .to_owned();
+    [cover, pulse]
+}
+
 fn others() -> [TableCreateStatement; 2] {
     let history = Table::create()
         .table("detection_history")
@@ -138,7 +165,7 @@ fn others() -> [TableCreateStatement; 2] {
 #[async_trait::async_trait]
 impl MigrationTrait for Tables {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in packs().into_iter().chain(exceptions()).chain(alerts()).chain(others()) {
+        for table in packs().into_iter().chain(exceptions()).chain(alerts()).chain(ledger()).chain(others()) {
             manager.create_table(table).await?;
         }
         // Findings look for the alert they belong to, lists show the newest first, histories are of one subject.
@@ -146,6 +173,7 @@ impl MigrationTrait for Tables {
             index("alert_key", "alert", &["rule_id", "organisation", "entity", "last_ms"]),
             index("alert_organisation", "alert", &["organisation", "id"]),
             index("alert_state", "alert", &["state", "id"]),
+            index("coverage_hour", "coverage", &["hour"]),
             index("history_subject", "detection_history", &["subject", "id"]),
         ] {
             manager.create_index(index).await?;

@@ -10,6 +10,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::alerts::{self, FilterFault};
+use crate::coverage::{self, CoverageFilter, CoverageRow, Covered};
 use crate::model::{
     Alert, AlertChange, AlertFilter, Entry, Exception, ExceptionList, History, NewException, NewSuppression, Pack,
     PackState, Seen, Suppression,
@@ -93,6 +94,12 @@ const REVISION: &str = "rules";
 
 /// Mark of the last batch whose findings were taken in.
 const TAKEN: &str = "alerts";
+
+/// Mark of the last batch that the coverage ledger has counted.
+const COVERED: &str = "coverage";
+
+/// Mark of the last hour that was compared with those before it.
+const DRIFTED: &str = "drift";
 
 async fn marked(db: &impl ConnectionTrait, name: &str) -> Result<i64, StoreError> {
     Ok(mark::Entity::find_by_id(name).one(db).await?.map_or(0, |mark| mark.value))
@@ -493,6 +500,63 @@ impl Detections {
         set_mark(&transaction, TAKEN, batch as i64).await?;
         transaction.commit().await?;
         Ok(raised)
+    }
+
+    /// The last batch that the coverage ledger has counted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn covered(&self) -> Result<u64, DetectionsError> {
+        Ok(u64::try_from(marked(&self.db, COVERED).await?).unwrap_or(0))
+    }
+
+    /// Counts what came with all batches up to `batch` that were not counted before, in one transaction.
+    ///
+    /// # Errors
+    /// When the database fails; nothing is counted then.
+    pub async fn cover(&self, covered: &[Covered], batch: u64) -> Result<(), DetectionsError> {
+        let transaction = self.db.begin().await?;
+        coverage::count(&transaction, covered).await?;
+        set_mark(&transaction, COVERED, batch as i64).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Raises an alert for each source that has fallen silent, listening since `since_ms`, and for each whose events of the
+    /// hour before say far less than those before; how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn watch_sources(&self, since_ms: i64, now_ms: i64) -> Result<u64, DetectionsError> {
+        let transaction = self.db.begin().await?;
+        let suppressions = exceptions::suppressions(&transaction).await?;
+        let hour = now_ms.div_euclid(3_600_000) - 1;
+        let mut seen = coverage::silences(&transaction, since_ms, now_ms).await?;
+        if marked(&transaction, DRIFTED).await? < hour {
+            seen.extend(coverage::drifts(&transaction, hour, now_ms).await?);
+            set_mark(&transaction, DRIFTED, hour).await?;
+        }
+        let mut raised = 0;
+        for seen in &seen {
+            raised += u64::from(alerts::take(&transaction, seen, &suppressions, now_ms).await?);
+        }
+        transaction.commit().await?;
+        Ok(raised)
+    }
+
+    /// The coverage ledger, by organisation, source and hour.
+    ///
+    /// # Errors
+    /// When it would be too long.
+    pub async fn coverage(&self, filter: &CoverageFilter, actor: &Actor) -> Result<Vec<CoverageRow>, DetectionsError> {
+        if filter.from_ms > filter.to_ms {
+            return Err(DetectionsError::Invalid("from_ms must not be behind to_ms".into()));
+        }
+        let rows = coverage::ledger(&self.db, filter, &actor.reach, actor.now_ms).await?;
+        rows.ok_or_else(|| {
+            let most = coverage::ROWS;
+            DetectionsError::Invalid(format!("the answer has more than {most} rows; ask for fewer hours or sources"))
+        })
     }
 
     /// A page of the queue, the newest first.

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "everything here is a test")]
 
 use khien_detections::{
-    Actor, AlertChange, AlertFilter, AlertState, ContentError, Detections, DetectionsError, Entry, NewException,
-    NewSuppression, PackState, Reach, Seen, migrations, read_pack,
+    Actor, AlertChange, AlertFilter, AlertState, ContentError, Counts, Cover, CoverageFilter, Covered, Detections,
+    DetectionsError, Entry, NewException, NewSuppression, PackState, Reach, Seen, migrations, read_pack,
 };
 use khien_testkit::postgres::Postgres;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -213,6 +213,65 @@ async fn alerts(detections: &Detections) {
     assert_eq!(detections.alerts(&silent, &centre(0)).await.unwrap().len(), 1);
 }
 
+fn covered(source: &str, hour: i64, late: i64, undecoded: i64, received_ms: i64) -> Covered {
+    Covered {
+        organisation: "soc-a".into(),
+        source: source.into(),
+        pack: if source == "c" { String::new() } else { "p@1".into() },
+        hour,
+        counts: Counts { events: 300, late, undecoded, ..Counts::default() },
+        first_received_ms: received_ms,
+        last_received_ms: received_ms,
+    }
+}
+
+async fn coverage(detections: &Detections) {
+    let rows = [
+        covered("a", 10, 0, 0, 10 * HOUR),
+        covered("b", 10, 0, 0, 10 * HOUR),
+        covered("c", 10, 0, 0, 10 * HOUR),
+        covered("a", 11, 0, 290, 11 * HOUR),
+        // Sent three hours later.
+        covered("b", 8, 300, 0, 11 * HOUR),
+        covered("b", 12, 0, 0, 12 * HOUR),
+    ];
+    detections.cover(&rows, 7).await.unwrap();
+    detections.cover(&[covered("a", 11, 300, 0, 11 * HOUR + 1)], 9).await.unwrap();
+    assert_eq!(detections.covered().await.unwrap(), 9);
+    let filter = CoverageFilter { organisation: None, source: None, from_ms: 8 * HOUR, to_ms: 12 * HOUR };
+    let seen = detections.coverage(&filter, &centre(12 * HOUR)).await.unwrap();
+    let of = |source: &str| -> Vec<(i64, Cover, i64)> {
+        let rows = seen.iter().filter(|row| row.source == source);
+        rows.map(|row| (row.hour_ms / HOUR, row.cover, row.counts.events)).collect()
+    };
+    assert_eq!(of("a"), [(10, Cover::Seen, 300), (11, Cover::Seen, 600), (12, Cover::Silent, 0)]);
+    let b = [(8, Cover::Late, 300), (10, Cover::Seen, 300), (11, Cover::Silent, 0), (12, Cover::Seen, 300)];
+    assert_eq!(of("b"), b);
+    assert_eq!(of("c"), [(10, Cover::NotRun, 300), (11, Cover::Silent, 0), (12, Cover::Silent, 0)]);
+    assert_eq!(detections.coverage(&filter, &soc("soc-b", 12 * HOUR)).await.unwrap(), []);
+    let long = CoverageFilter { to_ms: 1 << 50, ..filter };
+    let refused = detections.coverage(&long, &centre(1 << 50)).await;
+    assert!(matches!(refused, Err(DetectionsError::Invalid(_))), "{refused:?}");
+
+    // `a` drifted in hour 11, and two sources are silent; each is told once.
+    assert_eq!(detections.watch_sources(0, 12 * HOUR + 600_000).await.unwrap(), 3);
+    assert_eq!(detections.watch_sources(0, 12 * HOUR + 700_000).await.unwrap(), 0);
+    let own = AlertFilter { text: Some("source".into()), ..filter_of("soc-a") };
+    let mut alerts: Vec<(String, String)> = (detections.alerts(&own, &centre(0)).await.unwrap().into_iter())
+        .map(|alert| (alert.rule_id, alert.entity))
+        .collect();
+    alerts.sort();
+    let pair = |rule: &str, entity: &str| (rule.to_owned(), entity.to_owned());
+    let silent = "khien:source-silent";
+    assert_eq!(alerts, [pair("khien:source-drift", "source:a"), pair(silent, "source:a"), pair(silent, "source:c")]);
+    // A server that was down did not listen.
+    assert_eq!(detections.watch_sources(20 * HOUR, 20 * HOUR + 600_000).await.unwrap(), 0);
+}
+
+fn filter_of(organisation: &str) -> AlertFilter {
+    AlertFilter { organisation: Some(organisation.into()), ..filter() }
+}
+
 async fn holds(url: &str) {
     let db = khien_store::connect(url).await.unwrap();
     Migrator::up(&db, None).await.unwrap();
@@ -220,6 +279,7 @@ async fn holds(url: &str) {
     packs(&detections).await;
     exceptions(&detections).await;
     alerts(&detections).await;
+    coverage(&detections).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use khien_detections::{
-    AlertChange, AlertFilter, ContentError, DetectionsError, Entry, NewException, NewSuppression, read_pack,
+    AlertChange, AlertFilter, ContentError, CoverageFilter, DetectionsError, Entry, NewException, NewSuppression,
+    read_pack,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -33,6 +34,7 @@ pub(super) fn router() -> Router<Arc<super::State>> {
         .route("/v1/exceptions/{id}", delete(remove_exception))
         .route("/v1/alerts", get(alerts))
         .route("/v1/alerts/{id}", get(alert).patch(change_alert))
+        .route("/v1/coverage", get(coverage))
         .route("/v1/suppressions", get(suppressions).post(suppress))
         .route("/v1/suppressions/{id}", delete(end_suppression))
 }
@@ -261,6 +263,15 @@ async fn change_alert(
     let actor = state.senders.caller(&headers).await?.actor();
     let (id, change) = (in_path(id)?, in_json(body)?);
     Ok(Json(json!({"alert": state.detections.change_alert(id, change, &actor).await?})))
+}
+
+async fn coverage(
+    State(state): Shared,
+    headers: HeaderMap,
+    filter: InQuery<CoverageFilter>,
+) -> Result<impl IntoResponse, Refused> {
+    let actor = state.senders.caller(&headers).await?.actor();
+    Ok(Json(json!({"coverage": state.detections.coverage(&in_query(filter)?, &actor).await?})))
 }
 
 async fn suppressions(State(state): Shared, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {

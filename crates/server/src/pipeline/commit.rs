@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use khien_ingest::journal::Trimmer;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::worker::Lot;
 use super::{Correlating, Done, chain};
+use crate::rules::RuleBook;
 use crate::system::now_ms;
 
 /// How long rows wait before they are committed.
@@ -27,7 +28,7 @@ const PAUSES: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15)];
 
 /// What the committer counts, for everyone to see.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Progress {
     pub(crate) events: AtomicU64,
     pub(crate) findings: AtomicU64,
@@ -36,6 +37,40 @@ pub(crate) struct Progress {
     pub(crate) failures: AtomicU64,
     /// Last batch whose events and findings can be asked for.
     pub(crate) committed: watch::Sender<u64>,
+    /// Rules with the first batch that was worked on under each.
+    books: Mutex<Vec<(u64, Arc<RuleBook>)>>,
+}
+
+impl Progress {
+    fn books(&self) -> MutexGuard<'_, Vec<(u64, Arc<RuleBook>)>> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes under which rules a batch was worked on.
+    fn note_book(&self, batch: u64, book: &Arc<RuleBook>) {
+        let mut books = self.books();
+        if books.last().is_none_or(|(_, last)| !Arc::ptr_eq(last, book)) {
+            books.push((batch, book.clone()));
+        }
+    }
+
+    /// The rules for the batch behind `after`, and the last batch that they are for. Batches before a restart are said to
+    /// have been worked on under the rules of after it.
+    pub(crate) fn book_behind(&self, after: u64) -> (Option<Arc<RuleBook>>, u64) {
+        let books = self.books();
+        let next = books.iter().skip(1).position(|(first, _)| *first > after + 1).map(|index| index + 1);
+        let index = next.unwrap_or(books.len()).saturating_sub(1);
+        let last = next.map_or(u64::MAX, |next| books[next].0 - 1);
+        (books.get(index).map(|(_, book)| book.clone()), last)
+    }
+
+    /// Nobody will ask for batches up to this one again.
+    pub(crate) fn forget_books(&self, batch: u64) {
+        let mut books = self.books();
+        while books.len() > 1 && books[1].0 <= batch + 1 {
+            books.remove(0);
+        }
+    }
 }
 
 /// See the module text.
@@ -149,6 +184,7 @@ impl Committer {
     }
 
     fn add(&mut self, mut lot: Lot, done: Done, writer: &mut Writer, waiting: &mut Waiting) {
+        self.progress.note_book(lot.sequence, &lot.book);
         self.correlating.take(&mut lot, done);
         waiting.sequence = lot.sequence;
         if lot.sequence <= done.events {

@@ -298,8 +298,10 @@ fn the_ledger_says_what_rules_looked_at() {
     administer(KHIEN, &data, &["admin", "pack", "live", "--name", "doors", "--organisation", "soc-a"]);
     let mut sent = 1;
     while server.query(&a, "SELECT count(*) AS n FROM findings") == json!([{"n": 0}]) && sent < 200 {
-        server.post("/v1/ingest", &a, &tried(2, "8"));
-        server.post("/v1/ingest", &b, &tried(2, "8"));
+        // The same again would be taken for a repetition.
+        let event = tried(2, &sent.to_string());
+        server.post("/v1/ingest", &a, &event);
+        server.post("/v1/ingest", &b, &event);
         sent += 1;
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -198,6 +198,7 @@ messages! {
     }
     serve_ready(address) { vi: "sẵn sàng tại http://{address}", en: "ready at http://{address}" }
     serve_syslog(protocol, address) { vi: "nhận syslog ({protocol}) tại {address}", en: "takes syslog ({protocol}) at {address}" }
+    search_total(count) { vi: "{count} sự kiện", en: "{count} events" }
     tokens(count) { vi: "{count} mã truy cập", en: "{count} tokens" }
     tokens_revoked(count, name) { vi: "đã thu hồi {count} mã truy cập của {name}", en: "revoked {count} tokens of {name}" }
     test_equals(value) { vi: "bằng {value}", en: "is {value}" }

@@ -324,3 +324,50 @@ fn the_ledger_says_what_rules_looked_at() {
     assert!(other["coverage"].as_array().unwrap().iter().all(|row| row["cover"] == json!("not_run")), "{other}");
     server.stop();
 }
+
+#[test]
+fn searches_answer_with_hits_histogram_and_facets() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (a, b) = (add_soc(KHIEN, &data, "soc-a", &[]), add_soc(KHIEN, &data, "soc-b", &[]));
+    let watch = add_operator(KHIEN, &data, "watch");
+    let server = Server::start(KHIEN, &data, &[]);
+    for minute in 0..5 {
+        server.post("/v1/ingest?source=doors", &a, &tried(minute, "7"));
+        server.post("/v1/ingest?source=doors", &b, &tried(minute, "8"));
+    }
+    has_events(&server, &a, 5);
+    has_events(&server, &b, 5);
+    let search = json!({"query": "source:doors tried", "limit": 2, "facets": ["organisation"], "buckets": 10});
+    let (status, found) = server.ask("POST", "/v1/search", &watch, &search);
+    assert_eq!((status, &found["total"], found["events"].as_array().unwrap().len()), (200, &json!(10), 2), "{found}");
+    let frequent = json!([{"value": "soc-a", "count": 5}, {"value": "soc-b", "count": 5}]);
+    assert_eq!(found["facets"], json!([{"field": "organisation", "values": frequent}]));
+    let (_, own) = server.ask("POST", "/v1/search", &a, &search);
+    assert_eq!(own["total"], json!(5));
+    let mut seen = 0;
+    let mut page = json!({"query": "", "limit": 2});
+    loop {
+        let (_, found) = server.ask("POST", "/v1/search", &a, &page);
+        seen += found["events"].as_array().unwrap().len();
+        if found["next"].is_null() {
+            break;
+        }
+        page["after"] = found["next"].clone();
+    }
+    assert_eq!(seen, 5);
+    for (body, code) in [
+        (json!({"query": "colour:red"}), "search"),
+        (json!({"query": "(x"}), "search"),
+        (json!({"limit": 0}), "search"),
+        (json!({"after": "x"}), "after"),
+        (json!({"nothing": 1}), "body"),
+    ] {
+        let (status, refused) = server.ask("POST", "/v1/search", &a, &body);
+        assert_eq!((status, &refused["error"]["code"]), (400, &json!(code)), "{refused}");
+    }
+    server.stop();
+    let said = administer(KHIEN, &data, &["search", "--lang", "en", "--output", "json", "badge AND \"7\""]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["total"], json!(5), "{said}");
+}

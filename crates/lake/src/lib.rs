@@ -12,12 +12,13 @@ mod columns;
 mod compact;
 mod files;
 mod query;
+pub mod search;
 mod table;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use columns::{EventRow, EventRows, FindingRow, FindingRows, row_time};
-pub use query::{Answer, Limits, Output, QueryError, Reader, Scope};
+pub use query::{Answer, Facet, Found, Limits, Output, QueryError, Reader, Scope, Search};
 pub use table::LakeError;
 pub use writer::{Committed, Writer};

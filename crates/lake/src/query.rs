@@ -3,6 +3,7 @@
 //! A session holds two views, `events` and `findings`, that already leave out what the asker may not see; the tables
 //! behind them have no name that SQL could say. Statements other than queries are refused, and no function reads files.
 
+mod hits;
 mod output;
 
 use std::pin::Pin;
@@ -29,8 +30,10 @@ use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 use url::Url;
 
+pub use hits::{Facet, Found, Search};
 pub use output::Output;
 
+use crate::search::SearchFault;
 use crate::table::{self, LakeError};
 use crate::writer::Latest;
 
@@ -68,6 +71,9 @@ pub enum QueryError {
     /// The SQL is wrong, or asks for something that is not there or not allowed.
     #[error("{0}")]
     Sql(String),
+    /// A search is wrong.
+    #[error(transparent)]
+    Search(#[from] SearchFault),
     /// It takes too long.
     #[error("the query took longer than {} seconds", .0.as_secs())]
     Time(Duration),
@@ -158,12 +164,19 @@ impl Reader {
         }
     }
 
-    async fn start(&self, sql: &str, scope: &Scope, limits: Limits) -> Result<SendableRecordBatchStream, QueryError> {
+    /// A session with what `scope` may see.
+    async fn session(&self, scope: &Scope, limits: Limits) -> Result<SessionContext, QueryError> {
         let (events, findings) = self.tables().await?;
         let session = session(limits).map_err(|error| failure(&error, limits))?;
+        session.register_udf(crate::search::in_network());
         for (name, table) in [("events", events), ("findings", findings)] {
             add_view(&session, name, &table, scope).await.map_err(|error| failure(&error, limits))?;
         }
+        Ok(session)
+    }
+
+    async fn start(&self, sql: &str, scope: &Scope, limits: Limits) -> Result<SendableRecordBatchStream, QueryError> {
+        let session = self.session(scope, limits).await?;
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let frame = session.sql_with_options(sql, options).await.map_err(|error| failure(&error, limits))?;
         frame.execute_stream().await.map_err(|error| failure(&error, limits))

@@ -65,7 +65,7 @@ pub(crate) fn address(lake: &Url, name: &str) -> Result<Url, LakeError> {
 }
 
 /// Commits between two checkpoints of the log.
-const CHECKPOINT_INTERVAL: &str = "100";
+const CHECKPOINT_INTERVAL: &str = if cfg!(test) { "10" } else { "100" };
 
 /// Opens a table, or makes it.
 pub(crate) async fn open(lake: &Url, shape: &Shape) -> Result<DeltaTable, LakeError> {

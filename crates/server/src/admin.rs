@@ -5,7 +5,7 @@ use std::path::Path;
 use khien_detections::{Actor, ContentError, Detections, DetectionsError, Reach, read_pack};
 pub use khien_detections::{Pack, PackState};
 use khien_identity::{Identity, IdentityError, Operator};
-use khien_lake::{Answer, Limits, QueryError, Reader, Scope};
+use khien_lake::{Answer, Found, Limits, QueryError, Reader, Scope, Search};
 pub use khien_sources::{Credential, Kind, NewSoc, Quota, Soc, SourcesError, Token};
 use khien_sources::{Moment, Sources};
 use khien_store::StoreError;
@@ -166,13 +166,25 @@ fn moment() -> std::io::Result<Moment> {
     Ok(Moment { now_ms: system::now_ms(), random: system::random()? })
 }
 
+/// Searches the lake of a data folder, with the rights of whoever may read the folder.
+///
+/// # Errors
+/// When the search is wrong or meets a limit.
+pub async fn search(data: &Path, search: Search, limits: Limits) -> Result<Found, QueryError> {
+    Reader::at(lake(data)?).search(search, &Scope::All, limits).await
+}
+
+/// The address of the lake of a data folder.
+fn lake(data: &Path) -> Result<url::Url, QueryError> {
+    let missing = || QueryError::Sql(format!("there is no lake in {}", data.display()));
+    let lake = data.join("lake").canonicalize().map_err(|_| missing())?;
+    url::Url::from_directory_path(lake).map_err(|()| missing())
+}
+
 /// Asks the lake of a data folder, with the rights of whoever may read the folder.
 ///
 /// # Errors
 /// When the query cannot be started.
 pub async fn query(data: &Path, sql: &str, limits: Limits) -> Result<Answer, QueryError> {
-    let missing = || QueryError::Sql(format!("there is no lake in {}", data.display()));
-    let lake = data.join("lake").canonicalize().map_err(|_| missing())?;
-    let lake = url::Url::from_directory_path(lake).map_err(|()| missing())?;
-    Reader::at(lake).query(sql, &Scope::All, limits).await
+    Reader::at(lake(data)?).query(sql, &Scope::All, limits).await
 }

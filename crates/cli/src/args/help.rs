@@ -152,6 +152,18 @@ const COMMANDS: &[CommandHelp] = &[
         ],
     },
     CommandHelp {
+        path: "khien search",
+        about: [
+            "Tìm sự kiện bằng ngôn ngữ tìm kiếm: trường:giá_trị, khoảng, ký tự đại diện, AND OR NOT",
+            "Searches events: field:value, ranges, wildcards, words, AND OR NOT",
+        ],
+        usage: ["[TÙY CHỌN] <CÂU_TÌM>", "[OPTIONS] <QUERY>"],
+        after: [
+            "Ví dụ:\n  khien search 'cmd:*powershell* NOT user:admin'\n  khien search --facet device.hostname 'ip:10.0.0.0/8 port:(22 OR 3389) time:2026-11-20'",
+            "Examples:\n  khien search 'cmd:*powershell* NOT user:admin'\n  khien search --facet device.hostname 'ip:10.0.0.0/8 port:(22 OR 3389) time:2026-11-20'",
+        ],
+    },
+    CommandHelp {
         path: "khien admin",
         about: ["Quản trị một thư mục dữ liệu", "Administers a data folder"],
         usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
@@ -620,6 +632,22 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         ["SQL", "SQL"],
         ["Câu hỏi bằng SQL (chỉ truy vấn đọc)", "The question, in SQL (queries only)"],
     ),
+    argument(
+        "search",
+        "limit",
+        NUMBER,
+        ["Số sự kiện tối đa [mặc định: 20]", "Most events that are shown [default: 20]"],
+    ),
+    argument(
+        "search",
+        "facet",
+        ["TRƯỜNG", "FIELD"],
+        [
+            "Hiện các giá trị thường gặp của trường này; có thể lặp lại",
+            "Show frequent values of this field; may be repeated",
+        ],
+    ),
+    argument("search", "query", ["CÂU_TÌM", "QUERY"], ["Điều cần tìm", "What is looked for"]),
     argument("*", "name", NAME, ["Tên", "Name"]),
     argument(
         "add",

@@ -49,6 +49,8 @@ pub enum Command {
     Simulate(Simulate),
     /// Asks the lake.
     Query(Query),
+    /// Searches the lake.
+    Search(SearchArgs),
     /// Administers a data folder.
     Admin(Admin),
 }
@@ -249,6 +251,26 @@ pub struct Serve {
     /// Worker threads; 0 for one per processor.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
+}
+
+/// `khien search`
+#[derive(Args, Debug)]
+pub struct SearchArgs {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// At most so many hits.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub limit: u16,
+    /// Fields whose frequent values are shown.
+    #[arg(long)]
+    pub facet: Vec<String>,
+    /// Format of the result.
+    #[arg(long, short, value_enum, default_value = "text")]
+    pub output: TextOrJson,
+    /// What is looked for.
+    #[arg(allow_hyphen_values = true)]
+    pub query: String,
 }
 
 /// `khien demo`

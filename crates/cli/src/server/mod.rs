@@ -4,10 +4,12 @@ mod admin;
 mod demo;
 mod lines;
 mod log;
+mod search;
 mod simulate;
 
 pub use admin::admin;
 pub use demo::demo;
+pub use search::search;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

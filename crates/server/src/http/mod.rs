@@ -10,6 +10,7 @@ mod hunts;
 mod ingest;
 mod otlp;
 mod query;
+mod search;
 mod status;
 
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/v1/ingest", post(ingest::ingest))
         .route("/v1/logs", post(otlp::logs))
         .route("/v1/query", post(query::query))
+        .route("/v1/search", post(search::search))
         .route("/services/collector", post(hec::event))
         .route("/services/collector/event", post(hec::event))
         .route("/services/collector/event/1.0", post(hec::event))

@@ -9,6 +9,7 @@ use axum::response::Response;
 use futures::stream;
 use khien_lake::{Limits, Output, QueryError};
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
 use super::error::Refused;
@@ -26,6 +27,7 @@ impl From<QueryError> for Refused {
     fn from(error: QueryError) -> Self {
         let (status, code) = match &error {
             QueryError::Sql(_) => (StatusCode::BAD_REQUEST, "sql"),
+            QueryError::Search(_) => (StatusCode::BAD_REQUEST, "search"),
             QueryError::Time(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_time"),
             QueryError::Memory(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_memory"),
             QueryError::Rows(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_rows"),
@@ -61,6 +63,14 @@ fn output(format: Option<&str>, headers: &HeaderMap) -> Result<Output, Refused> 
     Ok(wanted.into_iter().next().unwrap_or(Output::Json))
 }
 
+/// Room for one more query.
+pub(super) fn room(state: &super::State) -> Result<OwnedSemaphorePermit, Refused> {
+    state.queries.clone().try_acquire_owned().map_err(|_| {
+        let message = "other queries are being answered, ask again a little later";
+        Refused::new(StatusCode::TOO_MANY_REQUESTS, "busy", message).retry_after(2_000)
+    })
+}
+
 pub(crate) async fn query(
     State(state): Shared,
     headers: HeaderMap,
@@ -70,14 +80,7 @@ pub(crate) async fn query(
     let Json(question) = question.map_err(|error| Refused::bad_request("question", error.body_text()))?;
     let output = output(question.format.as_deref(), &headers)?;
     let scope = caller.scope();
-    let room = state.queries.clone().try_acquire_owned().map_err(|_| {
-        Refused::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "busy",
-            "other queries are being answered, ask again a little later",
-        )
-        .retry_after(2_000)
-    })?;
+    let room = room(&state)?;
     let mut written = state.reader.query(&question.sql, &scope, Limits::default()).await?.write(output)?;
     // What fails before the first rows is still an error of the request; later the answer ends early.
     let first = written.next().await?;

@@ -1,4 +1,4 @@
-//! What senders send, and what stands in the journal.
+//! What senders send, what stands in the journal, and what analysts ask.
 
 use khien_ingest::batch::Span;
 use khien_ingest::body::{Records, bulk, hec, lines, otlp};
@@ -34,6 +34,14 @@ fn whole(records: &Records) {
 
 fn inside(span: Span, len: usize) {
     assert!(span.start as usize + span.len as usize <= len, "a record stands in its body");
+}
+
+/// A search, or a fault that stands in it.
+pub fn search(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Err(fault) = khien_lake::search::check(&text) {
+        assert!((1..=text.chars().count() + 1).contains(&fault.at), "{fault}");
+    }
 }
 
 /// A stream of syslog: wherever it is cut, the messages are the same.

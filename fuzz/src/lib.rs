@@ -13,9 +13,9 @@ pub mod smoke;
 mod targets;
 
 pub use bytes::{evtx, frames, input, text, time};
-pub use intake::{journal, requests, syslog_stream};
+pub use intake::{journal, requests, search, syslog_stream};
 pub use json::json;
-pub use matching::{correlation, engine, indicators, pack_file, rules, zip};
+pub use matching::{correlation, correlation_state, engine, indicators, pack_file, rules, zip};
 pub use targets::{locale, taxonomy_path, text_fold};
 
 /// A fuzz target.
@@ -24,6 +24,7 @@ pub type Target = fn(&[u8]);
 /// Every target by its name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("correlation", correlation),
+    ("correlation_state", correlation_state),
     ("engine", engine),
     ("evtx", evtx),
     ("frames", frames),
@@ -35,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("pack_file", pack_file),
     ("requests", requests),
     ("rules", rules),
+    ("search", search),
     ("syslog_stream", syslog_stream),
     ("taxonomy_path", taxonomy_path),
     ("text", text),

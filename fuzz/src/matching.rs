@@ -153,6 +153,40 @@ pub fn correlation(bytes: &[u8]) {
     assert_eq!(hits(&set, &matches), forwards);
 }
 
+/// A saved state of correlations that some bytes of were changed: it is refused, or gone on with.
+pub fn correlation_state(bytes: &[u8]) {
+    let text = "title: A\nid: a\nname: a\nlogsource: {product: p}\ndetection: {s: {F: 1}, condition: s}\n---\n\
+                title: C\nid: c\nname: c\ncorrelation:\n  type: value_count\n  rules: [a]\n  group-by: [g]\n  \
+                timespan: 9s\n  condition: {gte: 2, field: v}\n---\n\
+                title: D\nid: d\ncorrelation:\n  type: temporal\n  rules: [c, a]\n  group-by: [w]\n  timespan: 9s\n";
+    let set = load(text);
+    let new = || Correlator::live(set.correlations.clone(), &set.rules, Limits::default(), 0).0;
+    let feed = |correlator: &mut Correlator, second: i64, value: &str| {
+        let fields: Vec<(usize, &str)> = (0..correlator.needs(0).len()).map(|place| (place, value)).collect();
+        let time_ns = Some(second * 1_000_000_000);
+        let (file, position) = (second as u32, second as u64);
+        correlator.feed(&Observation { rule: 0, time_ns, fields: &fields, file, scope: "s", position }, &mut |_| {});
+    };
+    let mut first = new();
+    for second in 0..6 {
+        feed(&mut first, second, &format!("{}", second % 3));
+    }
+    let mut saved = first.save();
+    // Each three bytes of the input change one: where, and into what.
+    for change in bytes.chunks_exact(3) {
+        let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % saved.len();
+        saved[at] = change[2];
+    }
+    let mut second = new();
+    if second.restore(&saved).is_ok() {
+        feed(&mut second, 6, "0");
+        let mut hits = 0;
+        second.settle(7_000_000_000, &mut |hit| hits += hit.evidence.len());
+        second.settle(i64::MAX, &mut |hit| hits += hit.evidence.len());
+        second.save();
+    }
+}
+
 /// The hits of matches: rule, time in seconds, group and value of each are one byte.
 fn hits(set: &RuleSet, matches: &[[u8; 4]]) -> Vec<String> {
     let (mut correlator, _) = Correlator::new(set.correlations.clone(), &set.rules, Limits::default());

@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use super::engine::{Correlator, Group, Limits, Renamed, Renaming, State, shrink};
 use super::evaluate::{Found, Obs, Stretch, Test};
-use super::intern::Interner;
-use super::{Correlation, CorrelationHit, Unusable};
+use super::intern::{Interner, NONE};
+use super::{Correlation, CorrelationHit, Type, Unusable};
 use crate::rule::{Origin, Rule};
 
 /// How often everything is looked through for what is over, in nanoseconds of the clock.
@@ -159,6 +159,10 @@ impl Correlator {
         let saved: Saved<'_> = postcard::from_bytes(saved).map_err(|_| SavedError::Unreadable)?;
         let values = Interner::of(&saved.values).ok_or(SavedError::Unreadable)?;
         let tuples = Interner::of(&saved.tuples).ok_or(SavedError::Unreadable)?;
+        let numbers = Numbers { values: saved.values.len(), tuples: saved.tuples.len() };
+        if !saved.tuples.iter().all(|tuple| numbers.are_values(tuple)) {
+            return Err(SavedError::Unreadable);
+        }
         if let Some(live) = &mut self.live {
             (live.clock_ns, live.swept_ns) = (saved.clock_ns, saved.swept_ns);
         }
@@ -172,7 +176,8 @@ impl Correlator {
             let Some(c) = identities.iter().position(|own| *own == identity) else { continue };
             self.states[c].done = done;
             for (key, hits, list) in groups {
-                if list.iter().any(|o| o.source as usize >= self.plan.wirings[c].sources.len()) {
+                let sources = self.plan.wirings[c].sources.len();
+                if !numbers.are_of(&self.correlations[c], widths[c], key, &list, sources) {
                     return Err(SavedError::Unreadable);
                 }
                 let (key, group) = renaming.group(&self.correlations[c], widths[c], key, Group::new(list, hits));
@@ -192,6 +197,49 @@ impl Correlator {
         let wiring = &self.plan.wirings[c];
         let senders: Vec<&str> = (0..wiring.sources.len()).map(|source| self.sender(c, source as u32)).collect();
         postcard::to_allocvec(&(correlation, senders, &wiring.carry)).unwrap_or_default()
+    }
+}
+
+/// How many values and tuples a saved state has: numbers in it must be below.
+#[derive(Clone, Copy)]
+struct Numbers {
+    values: usize,
+    tuples: usize,
+}
+
+impl Numbers {
+    fn is_value(self, number: u32) -> bool {
+        (number as usize) < self.values
+    }
+
+    fn is_tuple(self, number: u32) -> bool {
+        (number as usize) < self.tuples
+    }
+
+    /// Whether a tuple is made of values, or of places without one.
+    fn are_values(self, tuple: &[u8]) -> bool {
+        let (numbers, rest) = tuple.as_chunks::<4>();
+        let number = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
+        rest.is_empty() && numbers.iter().map(number).all(|number| number == NONE || self.is_value(number))
+    }
+
+    /// Whether a group of `correlation`, whose key is made of `width` values, has only numbers that are there.
+    fn are_of(self, correlation: &Correlation, width: usize, key: u64, list: &[Obs], sources: usize) -> bool {
+        let (low, high) = (key as u32, (key >> 32) as u32);
+        let key = match width {
+            0 => key == 0,
+            1 => high == 0 && self.is_value(low),
+            2 => self.is_value(low) && self.is_value(high),
+            _ => high == 0 && self.is_tuple(low),
+        };
+        let measure = |o: &Obs| {
+            let number = u32::try_from(o.measure);
+            correlation.kind != Type::ValueCount
+                || number.is_ok_and(|n| if correlation.fields.len() > 1 { self.is_tuple(n) } else { self.is_value(n) })
+        };
+        let known =
+            |o: &Obs| (o.source as usize) < sources && (o.carry == NONE || self.is_tuple(o.carry)) && measure(o);
+        key && list.iter().all(known)
     }
 }
 

@@ -175,9 +175,9 @@ messages! {
         vi: "gửi lại {repeated} lô, gửi muộn {late} lô, phải chờ {slowed} lần, lỗi {failed} lần",
         en: "{repeated} batches sent twice, {late} late, told to wait {slowed} times, failed {failed} times"
     }
-    demo_second(seconds, sent, kept, findings, severe) {
-        vi: "{seconds} giây · đã gửi {sent} · trong kho {kept} · phát hiện {findings} · từ mức cao {severe}",
-        en: "{seconds} s · {sent} sent · {kept} in the lake · {findings} findings · {severe} high or critical"
+    demo_second(seconds, sent, kept, findings, severe, alerts) {
+        vi: "{seconds} giây · đã gửi {sent} · trong kho {kept} · phát hiện {findings} · từ mức cao {severe} · cảnh báo {alerts}",
+        en: "{seconds} s · {sent} sent · {kept} in the lake · {findings} findings · {severe} high or critical · {alerts} alerts"
     }
     demo_newest(level, time, soc, title) {
         vi: "      mới nhất: [{level}] {time} {soc}: {title}",

@@ -149,6 +149,14 @@ impl Admin {
         Ok(self.detections.retire(name, &actor()).await?)
     }
 
+    /// How many alerts nobody has decided and nothing suppresses.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn undecided_alerts(&self) -> Result<u64, AdminError> {
+        Ok(self.detections.undecided(&actor()).await?)
+    }
+
     /// All versions of all packs.
     ///
     /// # Errors

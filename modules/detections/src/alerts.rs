@@ -247,6 +247,16 @@ fn condition(filter: &AlertFilter, reach: &Reach, backend: DbBackend) -> Result<
     Ok(all)
 }
 
+/// How many alerts nobody has decided and nothing suppresses.
+pub(crate) async fn undecided(db: &impl ConnectionTrait, reach: &Reach) -> Result<u64, StoreError> {
+    let undecided = [AlertState::New, AlertState::Triaged].map(AlertState::name);
+    let mut all = table::Entity::find().filter(Column::State.is_in(undecided)).filter(Column::IsSuppressed.eq(false));
+    if let Reach::Organisation(own) = reach {
+        all = all.filter(Column::Organisation.eq(own));
+    }
+    Ok(all.count(db).await?)
+}
+
 /// Alerts on a page when nothing is said, and most on one.
 const PAGE: u64 = 100;
 const LARGEST_PAGE: u64 = 1_000;

@@ -567,6 +567,14 @@ impl Detections {
         Ok(alerts::list(&self.db, filter, &actor.reach).await??)
     }
 
+    /// How many alerts nobody has decided and nothing suppresses.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn undecided(&self, actor: &Actor) -> Result<u64, DetectionsError> {
+        Ok(alerts::undecided(&self.db, &actor.reach).await?)
+    }
+
     /// One alert and what happened to it.
     ///
     /// # Errors

@@ -145,6 +145,8 @@ async fn alerts(detections: &Detections) {
         own.iter().map(|alert| (alert.entity.as_str(), alert.first_ms, alert.last_ms, alert.findings)).collect();
     assert_eq!(shape, [("ip:1", 3 * HOUR, 3 * HOUR, 1), ("ip:2", 0, 0, 1), ("ip:1", 0, HOUR + 5, 5)]);
     assert_eq!(own[2].event_id, HOUR + 5);
+    assert_eq!(detections.undecided(&soc("soc-a", 0)).await.unwrap(), 3);
+    assert_eq!(detections.undecided(&centre(0)).await.unwrap(), 4);
     let page = AlertFilter { after: Some(own[0].id), limit: Some(1), ..filter() };
     assert_eq!(detections.alerts(&page, &soc("soc-a", 0)).await.unwrap()[0].id, own[1].id);
     for (wanted, count) in [

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use khien_lake::{Limits, Output};
-use khien_server::admin;
+use khien_server::admin::{self, Admin};
 use khien_server::serve::{self as server, Setup, Syslog};
 use serde_json::Value;
 
@@ -50,12 +50,14 @@ pub fn demo(args: &Demo, console: &mut Console<'_>) -> anyhow::Result<Exit> {
             rate: args.rate,
             sample,
         };
+        let admin = Admin::open(data).await?;
         let sending = tokio::spawn(simulate::run(plan, tally.clone()));
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.tick().await;
         for second in 1..=args.seconds {
             ticks.tick().await;
-            show(data, second, tally.events.load(Ordering::Relaxed), console).await?;
+            let alerts = admin.undecided_alerts().await?;
+            show(data, second, tally.events.load(Ordering::Relaxed), alerts, console).await?;
         }
         tally.stop.store(true, Ordering::Relaxed);
         sending.await??;
@@ -68,14 +70,15 @@ pub fn demo(args: &Demo, console: &mut Console<'_>) -> anyhow::Result<Exit> {
 }
 
 /// What an operator wants to see.
-async fn show(data: &Path, second: u64, sent: u64, console: &mut Console<'_>) -> anyhow::Result<()> {
+async fn show(data: &Path, second: u64, sent: u64, alerts: u64, console: &mut Console<'_>) -> anyhow::Result<()> {
     let text = console.text;
     let kept = number(&ask(data, "SELECT count(*) AS n FROM events").await?, "n");
     let sql = "SELECT count(*) AS n, count(*) FILTER (WHERE severity_id >= 4) AS severe FROM findings";
     let findings = ask(data, sql).await?;
     let count = |number: u64| text.count(number);
     let (all, severe) = (number(&findings, "n"), number(&findings, "severe"));
-    let line = text.demo_second(&count(second), &count(sent), &count(kept), &count(all), &count(severe));
+    let (second, sent, kept) = (count(second), count(sent), count(kept));
+    let line = text.demo_second(&second, &sent, &kept, &count(all), &count(severe), &count(alerts));
     writeln!(console.out, "{line}")?;
     let sql = "SELECT level, time, organisation, rule_title FROM findings WHERE severity_id >= 4 ORDER BY event_id DESC LIMIT 1";
     let newest = ask(data, sql).await?;

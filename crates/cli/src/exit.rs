@@ -49,7 +49,7 @@ pub fn conclude(result: anyhow::Result<Exit>, text: Text) -> Exit {
         Err(error) => {
             let said = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<Message>() {
                 Some(message) => text.message(message),
-                None => cause.to_string(),
+                None => crate::server::said(cause, text).unwrap_or_else(|| cause.to_string()),
             };
             let causes: Vec<String> = error.chain().map(said).collect();
             let line = format!("{} {}\n", text.error(), crate::safe::line(&causes.join(": ")));

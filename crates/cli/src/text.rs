@@ -73,6 +73,18 @@ words! {
         vi: "Mã truy cập của SOC, chỉ hiện một lần này; hãy cất giữ cẩn thận:",
         en: "The token of the SOC, shown this one time; keep it safe:"
     }
+    data_folder_unusable { vi: "không dùng được thư mục dữ liệu", en: "cannot use the data folder" }
+    no_syslog_source {
+        vi: "nhận syslog cần --syslog-source: SOC sở hữu các thông điệp",
+        en: "syslog listeners need --syslog-source: the SOC whose messages these are"
+    }
+    no_certificate { vi: "--syslog-tls cần --tls-cert và --tls-key", en: "--syslog-tls needs --tls-cert and --tls-key" }
+    lake_unusable { vi: "không mở được kho dữ liệu", en: "cannot open the lake" }
+    state_unusable { vi: "không mở được cơ sở dữ liệu trạng thái", en: "cannot open the state database" }
+    only_queries {
+        vi: "chỉ nhận câu truy vấn: SELECT, WITH, EXPLAIN",
+        en: "only queries are allowed: SELECT, WITH, EXPLAIN"
+    }
     revoked { vi: "đã thu hồi", en: "revoked" }
     pack_draft { vi: "nháp", en: "draft" }
     pack_live { vi: "đang áp dụng", en: "in force" }
@@ -198,6 +210,24 @@ messages! {
     }
     serve_ready(address) { vi: "sẵn sàng tại http://{address}", en: "ready at http://{address}" }
     serve_syslog(protocol, address) { vi: "nhận syslog ({protocol}) tại {address}", en: "takes syslog ({protocol}) at {address}" }
+    folder_unusable(path) { vi: "không dùng được thư mục dữ liệu {path}", en: "cannot use the data folder {path}" }
+    cannot_listen(address) { vi: "không lắng nghe được tại {address}", en: "cannot listen at {address}" }
+    certificate_unusable(path, reason) {
+        vi: "không dùng được chứng thư {path}: {reason}",
+        en: "cannot use the certificate {path}: {reason}"
+    }
+    journal_unusable(path) { vi: "không mở được nhật ký tiếp nhận tại {path}", en: "cannot open the journal at {path}" }
+    journal_in_use(path) {
+        vi: "tiến trình khác đang dùng nhật ký tiếp nhận tại {path}",
+        en: "another process uses the journal at {path}"
+    }
+    no_lake(folder) { vi: "không có kho dữ liệu trong {folder}", en: "there is no lake in {folder}" }
+    query_long(seconds) { vi: "truy vấn chạy quá {seconds} giây", en: "the query took longer than {seconds} seconds" }
+    query_memory(mib) { vi: "truy vấn cần hơn {mib} MiB bộ nhớ", en: "the query needs more than {mib} MiB of memory" }
+    query_rows(most) {
+        vi: "câu trả lời có hơn {most} dòng; thêm LIMIT hoặc hỏi ít hơn",
+        en: "the answer has more than {most} rows; add a LIMIT, or ask for less"
+    }
     search_total(count) { vi: "{count} sự kiện", en: "{count} events" }
     tokens(count) { vi: "{count} mã truy cập", en: "{count} tokens" }
     tokens_revoked(count, name) { vi: "đã thu hồi {count} mã truy cập của {name}", en: "revoked {count} tokens of {name}" }

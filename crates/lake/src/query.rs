@@ -71,6 +71,12 @@ pub enum QueryError {
     /// The SQL is wrong, or asks for something that is not there or not allowed.
     #[error("{0}")]
     Sql(String),
+    /// It would change something.
+    #[error("only queries are allowed: SELECT, WITH, EXPLAIN")]
+    OnlyQueries,
+    /// There is no lake.
+    #[error("there is no lake in {0}")]
+    Missing(String),
     /// A search is wrong.
     #[error(transparent)]
     Search(#[from] SearchFault),
@@ -247,9 +253,7 @@ async fn add_view(
 fn failure(error: &DataFusionError, limits: Limits) -> QueryError {
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => QueryError::Memory(limits.memory_bytes),
-        DataFusionError::Plan(text) if text.starts_with("DDL") || text.starts_with("DML") => {
-            QueryError::Sql("only queries are allowed: SELECT, WITH, EXPLAIN".to_owned())
-        }
+        DataFusionError::Plan(text) if text.starts_with("DDL") || text.starts_with("DML") => QueryError::OnlyQueries,
         root => QueryError::Sql(root.strip_backtrace()),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use khien_detections::{Actor, ContentError, Detections, DetectionsError, Reach, read_pack};
-pub use khien_detections::{Pack, PackState};
-use khien_identity::{Identity, IdentityError, Operator};
+use khien_detections::{Actor, Detections, Reach, read_pack};
+pub use khien_detections::{ContentError, DetectionsError, Pack, PackState};
+pub use khien_identity::IdentityError;
+use khien_identity::{Identity, Operator};
 use khien_lake::{Answer, Found, Limits, QueryError, Reader, Scope, Search};
 pub use khien_sources::{Credential, Kind, NewSoc, Quota, Soc, SourcesError, Token};
 use khien_sources::{Moment, Sources};
@@ -184,7 +185,7 @@ pub async fn search(data: &Path, search: Search, limits: Limits) -> Result<Found
 
 /// The address of the lake of a data folder.
 fn lake(data: &Path) -> Result<url::Url, QueryError> {
-    let missing = || QueryError::Sql(format!("there is no lake in {}", data.display()));
+    let missing = || QueryError::Missing(data.display().to_string());
     let lake = data.join("lake").canonicalize().map_err(|_| missing())?;
     url::Url::from_directory_path(lake).map_err(|()| missing())
 }

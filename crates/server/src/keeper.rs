@@ -38,7 +38,7 @@ impl Keeper {
         let register = self.detections.in_force().await?;
         let (base, indicators) = (self.base.clone(), self.indicators.clone());
         let built = tokio::task::spawn_blocking(move || book(base, register, indicators)).await;
-        built.map_err(|_| DetectionsError::Conflict("making the rules ready failed".into()))
+        built.map_err(|_| DetectionsError::not_ready())
     }
 
     /// Puts new rules in force whenever the register changes, until it is told to stop.

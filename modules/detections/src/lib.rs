@@ -17,6 +17,7 @@ mod migrations;
 mod model;
 mod packs;
 mod reach;
+mod reasons;
 mod service;
 
 pub use coverage::{Counts, Cover, CoverageFilter, CoverageRow, Covered};

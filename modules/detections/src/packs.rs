@@ -3,8 +3,9 @@
 use std::io::Cursor;
 
 use khien_base::hex::hex;
+use khien_base::message::Message;
 use khien_detect::pack::{self, MAGIC};
-use khien_detect::rule::load::{Loader, Placeholders, RuleSet, Severity};
+use khien_detect::rule::load::{Loader, Placeholders, Problem, RuleSet, Severity};
 use khien_store::StoreError;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, QueryOrder as _};
@@ -12,19 +13,29 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::model::{Pack, PackState};
+use crate::reasons;
 
 /// Why nothing can be made of what was uploaded.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ContentError {
     /// It is too large.
-    #[error("the pack is larger than {} MiB", .0 >> 20)]
-    TooLarge(usize),
+    #[error("{0}")]
+    TooLarge(Message),
     /// It is a pack or archive that cannot be read.
-    #[error("the pack cannot be read: {0}")]
-    Broken(String),
+    #[error("{0}")]
+    Broken(Message),
     /// It has no rule that can be used.
-    #[error("there is no rule in it that can be used{}", .0.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
-    Empty(Option<String>),
+    #[error("{0}")]
+    Empty(Message),
+}
+
+impl ContentError {
+    /// The same for people.
+    pub fn message(&self) -> &Message {
+        match self {
+            Self::TooLarge(message) | Self::Broken(message) | Self::Empty(message) => message,
+        }
+    }
 }
 
 /// Largest pack, in bytes.
@@ -39,9 +50,9 @@ const ZIP: &[u8] = b"PK\x03\x04";
 /// When nothing in it can be used.
 pub fn read_pack(content: &[u8]) -> Result<RuleSet, ContentError> {
     if content.len() > BYTES {
-        return Err(ContentError::TooLarge(BYTES));
+        return Err(ContentError::TooLarge(reasons::pack_large(BYTES >> 20)));
     }
-    let broken = |error: pack::PackError| ContentError::Broken(error.to_string());
+    let broken = |error: pack::PackError| ContentError::Broken(reasons::pack_broken(error));
     let set = if content.starts_with(&MAGIC) {
         pack::read(content).map_err(broken)?
     } else {
@@ -49,14 +60,16 @@ pub fn read_pack(content: &[u8]) -> Result<RuleSet, ContentError> {
         if content.starts_with(ZIP) {
             pack::import_zip(Cursor::new(content), &mut loader).map_err(broken)?;
         } else {
-            let text = std::str::from_utf8(content).map_err(|_| ContentError::Broken("it is no UTF-8 text".into()))?;
+            let text = std::str::from_utf8(content)
+                .map_err(|_| ContentError::Broken(reasons::pack_broken(reasons::pack_not_text())))?;
             loader.add_file("rules.yml", text);
         }
         loader.finish()
     };
     if set.rules.is_empty() {
         let first = set.problems.iter().find(|problem| problem.severity == Severity::Error);
-        return Err(ContentError::Empty(first.map(|problem| format!("line {}: {}", problem.line, problem.reason))));
+        let why = |problem: &Problem| reasons::pack_unusable(problem.line, &problem.reason);
+        return Err(ContentError::Empty(first.map_or_else(reasons::pack_empty, why)));
     }
     Ok(set)
 }

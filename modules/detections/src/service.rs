@@ -1,5 +1,7 @@
 //! What can be done with packs, exceptions, alerts and suppressions.
 
+use khien_base::lang::Lang;
+use khien_base::message::Message;
 use khien_detect::rule::load::RuleSet;
 use khien_identity::name_fault;
 use khien_store::StoreError;
@@ -17,39 +19,42 @@ use crate::model::{
 };
 use crate::packs::{self, sha256, unusable};
 use crate::reach::{Actor, Reach};
-use crate::{exceptions, history};
+use crate::{exceptions, history, reasons};
 
 /// Why something was not done.
 #[derive(Debug, Error)]
 pub enum DetectionsError {
-    /// A name cannot be used.
-    #[error("the name `{name}` cannot be used: {fault}")]
-    Name {
-        /// The name.
-        name: String,
-        /// What is wrong.
-        fault: &'static str,
-    },
     /// Something said is wrong.
     #[error("{0}")]
-    Invalid(String),
+    Invalid(Message),
     /// It is not there, or not within reach.
-    #[error("there is no {what} `{name}`")]
-    Unknown {
-        /// What was looked for.
-        what: &'static str,
-        /// Its name or number.
-        name: String,
-    },
+    #[error("{0}")]
+    Unknown(Message),
     /// Only those who reach further may do this.
-    #[error("this needs the rights of the centre")]
+    #[error("{}", reasons::forbidden())]
     Forbidden,
     /// Somebody else was faster, or something still needs it.
     #[error("{0}")]
-    Conflict(String),
+    Conflict(Message),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl DetectionsError {
+    /// The same for people, when it is not the database.
+    pub fn said(&self, lang: Lang) -> Option<String> {
+        match self {
+            Self::Invalid(message) | Self::Unknown(message) | Self::Conflict(message) => Some(message.text(lang)),
+            Self::Forbidden => Some(reasons::forbidden().text(lang)),
+            Self::Store(_) => None,
+        }
+    }
+
+    /// The rules could not be made ready.
+    pub fn not_ready() -> Self {
+        Self::Conflict(reasons::not_ready())
+    }
 }
 
 impl From<DbErr> for DetectionsError {
@@ -61,13 +66,9 @@ impl From<DbErr> for DetectionsError {
 impl From<FilterFault> for DetectionsError {
     fn from(fault: FilterFault) -> Self {
         Self::Invalid(match fault {
-            FilterFault::State(state) => {
-                format!("state `{state}` is not known; new, triaged, true_positive, false_positive and closed are")
-            }
-            FilterFault::Level(level) => {
-                format!("level `{level}` is not known; informational, low, medium, high and critical are")
-            }
-            FilterFault::Limit(most) => format!("limit must be from 1 to {most}"),
+            FilterFault::State(state) => reasons::unknown_state(state),
+            FilterFault::Level(level) => reasons::unknown_level(level),
+            FilterFault::Limit(most) => reasons::page_bounds(most),
         })
     }
 }
@@ -123,28 +124,28 @@ const TEXT: usize = 4_000;
 
 fn need_reason(reason: &str) -> Result<(), DetectionsError> {
     if reason.trim().is_empty() {
-        return Err(DetectionsError::Invalid("a reason is needed".into()));
+        return Err(DetectionsError::Invalid(reasons::no_reason()));
     }
-    need_short("the reason", reason)
+    need_short(reason)
 }
 
-fn need_short(what: &str, text: &str) -> Result<(), DetectionsError> {
+fn need_short(text: &str) -> Result<(), DetectionsError> {
     if text.chars().count() > TEXT {
-        return Err(DetectionsError::Invalid(format!("{what} is longer than {TEXT} characters")));
+        return Err(DetectionsError::Invalid(reasons::text_long(TEXT)));
     }
     Ok(())
 }
 
 fn need_name(name: &str) -> Result<(), DetectionsError> {
     match name_fault(name) {
-        Some(fault) => Err(DetectionsError::Name { name: name.to_owned(), fault }),
+        Some(fault) => Err(DetectionsError::Invalid(reasons::name(name, fault))),
         None => Ok(()),
     }
 }
 
 fn need_future(until_ms: Option<i64>, now_ms: i64) -> Result<(), DetectionsError> {
     match until_ms {
-        Some(until) if until <= now_ms => Err(DetectionsError::Invalid("until_ms is in the past".into())),
+        Some(until) if until <= now_ms => Err(DetectionsError::Invalid(reasons::in_the_past())),
         _ => Ok(()),
     }
 }
@@ -184,13 +185,13 @@ impl Detections {
         need_centre(actor)?;
         need_name(name)?;
         if name.contains(['@', '/']) {
-            return Err(DetectionsError::Name { name: name.to_owned(), fault: "it has `@` or `/`" });
+            return Err(DetectionsError::Invalid(reasons::name(name, reasons::name_marks())));
         }
         let transaction = self.db.begin().await?;
         let newest = packs::list(&transaction, Some(name)).await?.into_iter().next();
         let sha256 = sha256(content);
         if let Some(same) = newest.as_ref().filter(|newest| newest.sha256 == sha256) {
-            return Err(DetectionsError::Conflict(format!("version {} of the pack is the same", same.version)));
+            return Err(DetectionsError::Conflict(reasons::same_version(same.version)));
         }
         let pack = Pack {
             id: Uuid::now_v7(),
@@ -250,7 +251,7 @@ impl Detections {
     ) -> Result<Pack, DetectionsError> {
         need_centre(actor)?;
         if organisations.is_some_and(<[String]>::is_empty) {
-            return Err(DetectionsError::Invalid("name the organisations, or none for all".into()));
+            return Err(DetectionsError::Invalid(reasons::no_organisations()));
         }
         let transaction = self.db.begin().await?;
         let wanted = version_of(&transaction, name, version).await?;
@@ -277,7 +278,7 @@ impl Detections {
         let transaction = self.db.begin().await?;
         let versions = packs::list(&transaction, Some(name)).await?;
         let Some(live) = versions.into_iter().find(|pack| pack.state == PackState::Live) else {
-            return Err(DetectionsError::Unknown { what: "pack in force called", name: name.to_owned() });
+            return Err(DetectionsError::Unknown(reasons::no_pack_in_force(name)));
         };
         packs::set_state(&transaction, live.id, PackState::Retired, None, actor.now_ms).await?;
         history::note(&transaction, actor, &pack_subject(name), "retire", &json!({"version": live.version})).await?;
@@ -336,15 +337,15 @@ impl Detections {
     ) -> Result<ExceptionList, DetectionsError> {
         need_centre(actor)?;
         need_name(name)?;
-        need_short("the description", description)?;
+        need_short(description)?;
         if entries.len() > ENTRIES {
-            return Err(DetectionsError::Invalid(format!("a list has at most {ENTRIES} values")));
+            return Err(DetectionsError::Invalid(reasons::list_long(ENTRIES)));
         }
         for entry in &entries {
             if entry.value.is_empty() {
-                return Err(DetectionsError::Invalid("a value is empty".into()));
+                return Err(DetectionsError::Invalid(reasons::value_empty()));
             }
-            need_short("a value", &entry.value)?;
+            need_short(&entry.value)?;
             need_reason(&entry.reason)?;
         }
         entries.sort_by(|a, b| a.value.cmp(&b.value));
@@ -373,9 +374,9 @@ impl Detections {
         need_centre(actor)?;
         let transaction = self.db.begin().await?;
         let list = exceptions::lists(&transaction).await?.into_iter().find(|list| list.name == name);
-        let list = list.ok_or_else(|| DetectionsError::Unknown { what: "list", name: name.to_owned() })?;
+        let list = list.ok_or_else(|| DetectionsError::Unknown(reasons::no_list(name)))?;
         if let Some(user) = exceptions::exceptions(&transaction).await?.iter().find(|e| e.what.list == name) {
-            return Err(DetectionsError::Conflict(format!("exception {} needs this list", user.id)));
+            return Err(DetectionsError::Conflict(reasons::list_needed(user.id)));
         }
         exceptions::remove_list(&transaction, list.id).await?;
         history::note(&transaction, actor, &format!("list {name}"), "remove", &list.entries).await?;
@@ -402,11 +403,11 @@ impl Detections {
         need_reason(&what.reason)?;
         need_future(what.until_ms, actor.now_ms)?;
         if what.field.trim().is_empty() {
-            return Err(DetectionsError::Invalid("name the field whose value is looked at".into()));
+            return Err(DetectionsError::Invalid(reasons::no_field()));
         }
         let transaction = self.db.begin().await?;
         if !exceptions::lists(&transaction).await?.iter().any(|list| list.name == what.list) {
-            return Err(DetectionsError::Unknown { what: "list", name: what.list });
+            return Err(DetectionsError::Unknown(reasons::no_list(what.list)));
         }
         let exception = Exception { id: Uuid::now_v7(), what, created_ms: actor.now_ms };
         exceptions::add_exception(&transaction, &exception).await?;
@@ -424,7 +425,7 @@ impl Detections {
         let transaction = self.db.begin().await?;
         let known = exceptions::exceptions(&transaction).await?.into_iter().find(|exception| exception.id == id);
         let known = known.filter(|known| actor.reach.covers(known.what.organisation.as_deref()));
-        let known = known.ok_or_else(|| DetectionsError::Unknown { what: "exception", name: id.to_string() })?;
+        let known = known.ok_or_else(|| DetectionsError::Unknown(reasons::no_exception(id)))?;
         exceptions::remove_exception(&transaction, id, actor.now_ms).await?;
         history::note(&transaction, actor, &format!("exception {id}"), "remove", &known.what).await?;
         revise(&transaction).await?;
@@ -451,7 +452,7 @@ impl Detections {
         need_reason(&what.reason)?;
         need_future(Some(what.until_ms), actor.now_ms)?;
         if what.rule.is_none() && what.organisation.is_none() && what.entity.is_none() {
-            return Err(DetectionsError::Invalid("say which alerts: rule, organisation or entity".into()));
+            return Err(DetectionsError::Invalid(reasons::nothing_suppressed()));
         }
         let suppression = Suppression { id: Uuid::now_v7(), what, created_ms: actor.now_ms };
         let transaction = self.db.begin().await?;
@@ -470,7 +471,7 @@ impl Detections {
         let transaction = self.db.begin().await?;
         let known = exceptions::suppressions(&transaction).await?.into_iter().find(|suppression| suppression.id == id);
         let known = known.filter(|known| actor.reach.covers(known.what.organisation.as_deref()));
-        let known = known.ok_or_else(|| DetectionsError::Unknown { what: "suppression", name: id.to_string() })?;
+        let known = known.ok_or_else(|| DetectionsError::Unknown(reasons::no_suppression(id)))?;
         exceptions::remove_suppression(&transaction, id, actor.now_ms).await?;
         history::note(&transaction, actor, &format!("suppression {id}"), "remove", &known.what).await?;
         transaction.commit().await?;
@@ -550,13 +551,10 @@ impl Detections {
     /// When it would be too long.
     pub async fn coverage(&self, filter: &CoverageFilter, actor: &Actor) -> Result<Vec<CoverageRow>, DetectionsError> {
         if filter.from_ms > filter.to_ms {
-            return Err(DetectionsError::Invalid("from_ms must not be behind to_ms".into()));
+            return Err(DetectionsError::Invalid(reasons::period_backwards()));
         }
         let rows = coverage::ledger(&self.db, filter, &actor.reach, actor.now_ms).await?;
-        rows.ok_or_else(|| {
-            let most = coverage::ROWS;
-            DetectionsError::Invalid(format!("the answer has more than {most} rows; ask for fewer hours or sources"))
-        })
+        rows.ok_or_else(|| DetectionsError::Invalid(reasons::answer_long(coverage::ROWS)))
     }
 
     /// A page of the queue, the newest first.
@@ -590,9 +588,9 @@ impl Detections {
     /// When there is none within reach, nothing changes, or it is in another state than expected.
     pub async fn change_alert(&self, id: Uuid, change: AlertChange, actor: &Actor) -> Result<Alert, DetectionsError> {
         if change.state.is_none() && change.assignee.is_none() && change.note.is_none() {
-            return Err(DetectionsError::Invalid("say what changes: state, assignee or note".into()));
+            return Err(DetectionsError::Invalid(reasons::nothing_changes()));
         }
-        need_short("the note", change.note.as_deref().unwrap_or_default())?;
+        need_short(change.note.as_deref().unwrap_or_default())?;
         if let Some(name) = change.assignee.as_deref().filter(|name| !name.is_empty()) {
             need_name(name)?;
         }
@@ -600,7 +598,7 @@ impl Detections {
         let mut alert = alert_of(&transaction, id, actor).await?;
         if change.from.is_some_and(|from| from != alert.state) {
             let state = alert.state.name();
-            return Err(DetectionsError::Conflict(format!("somebody has made it `{state}`; look at it again")));
+            return Err(DetectionsError::Conflict(reasons::decided_already(state)));
         }
         let before = json!({"state": alert.state, "assignee": alert.assignee});
         alert.state = change.state.unwrap_or(alert.state);
@@ -646,13 +644,13 @@ fn alert_subject(id: Uuid) -> String {
 async fn version_of(db: &impl ConnectionTrait, name: &str, version: Option<i32>) -> Result<Pack, DetectionsError> {
     let mut versions = packs::list(db, Some(name)).await?.into_iter();
     let found = versions.find(|pack| version.is_none_or(|version| pack.version == version));
-    found.ok_or_else(|| DetectionsError::Unknown {
-        what: "pack",
-        name: version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}")),
+    found.ok_or_else(|| {
+        let named = version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"));
+        DetectionsError::Unknown(reasons::no_pack(named))
     })
 }
 
 async fn alert_of(db: &impl ConnectionTrait, id: Uuid, actor: &Actor) -> Result<Alert, DetectionsError> {
     let found = alerts::one(db, id, &actor.reach).await?;
-    found.ok_or_else(|| DetectionsError::Unknown { what: "alert", name: id.to_string() })
+    found.ok_or_else(|| DetectionsError::Unknown(reasons::no_alert(id)))
 }

@@ -6,6 +6,7 @@
 
 mod migrations;
 mod model;
+mod reasons;
 mod service;
 mod store;
 

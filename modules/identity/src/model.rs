@@ -3,8 +3,11 @@
 use std::fmt;
 
 use khien_base::hex::hex;
+use khien_base::message::Message;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+use crate::reasons;
 
 /// Where and when something new is made: its identifiers and secrets come from here, so that tests decide them.
 #[derive(Clone, Copy, Debug)]
@@ -60,15 +63,15 @@ impl fmt::Debug for Token {
 const NAME: usize = 100;
 
 /// What is wrong with a name that people give to something.
-pub fn name_fault(name: &str) -> Option<&'static str> {
+pub fn name_fault(name: &str) -> Option<Message> {
     if name.trim().is_empty() {
-        Some("it is empty")
+        Some(reasons::name_empty())
     } else if name.trim() != name {
-        Some("it begins or ends with a blank")
+        Some(reasons::name_blank())
     } else if name.chars().count() > NAME {
-        Some("it is longer than 100 characters")
+        Some(reasons::name_long(NAME))
     } else if name.chars().any(char::is_control) {
-        Some("it has control characters")
+        Some(reasons::name_control())
     } else {
         None
     }

@@ -1,12 +1,14 @@
 //! What can be done with operators.
 
+use khien_base::lang::Lang;
+use khien_base::message::Message;
 use khien_store::StoreError;
 use sea_orm::DatabaseConnection;
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::model::{Bearer, Moment, Operator, Token, name_fault};
-use crate::store;
+use crate::{reasons, store};
 
 /// Why something was not done.
 #[derive(Debug, Error)]
@@ -17,7 +19,7 @@ pub enum IdentityError {
         /// The name.
         name: String,
         /// What is wrong.
-        fault: &'static str,
+        fault: Message,
     },
     /// Another operator has or had this name.
     #[error("there is an operator called `{0}` already")]
@@ -28,6 +30,19 @@ pub enum IdentityError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl IdentityError {
+    /// The same for people, when it is not the database.
+    pub fn said(&self, lang: Lang) -> Option<String> {
+        let message = match self {
+            Self::Name { name, fault } => reasons::name(name, fault.text(lang)),
+            Self::Exists(name) => reasons::operator_exists(name),
+            Self::Unknown(name) => reasons::no_operator(name),
+            Self::Store(_) => return None,
+        };
+        Some(message.text(lang))
+    }
 }
 
 /// The operators.

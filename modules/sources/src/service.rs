@@ -1,5 +1,7 @@
 //! What can be done with the register.
 
+use khien_base::lang::Lang;
+use khien_base::message::Message;
 use khien_identity::{Bearer, Moment, Token, name_fault};
 use khien_store::StoreError;
 use sea_orm::DatabaseConnection;
@@ -7,7 +9,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::model::{Credential, NewSoc, Soc};
-use crate::store;
+use crate::{reasons, store};
 
 /// Why something was not done.
 #[derive(Debug, Error)]
@@ -18,7 +20,7 @@ pub enum SourcesError {
         /// The name.
         name: String,
         /// What is wrong.
-        fault: &'static str,
+        fault: Message,
     },
     /// Another SOC has this name.
     #[error("there is a SOC called `{0}` already")]
@@ -34,6 +36,19 @@ pub enum SourcesError {
 impl From<StoreError> for SourcesError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl SourcesError {
+    /// The same for people, when it is not the database.
+    pub fn said(&self, lang: Lang) -> Option<String> {
+        let message = match self {
+            Self::Name { name, fault } => reasons::name(name, fault.text(lang)),
+            Self::Exists(name) => reasons::soc_exists(name),
+            Self::Unknown(name) => reasons::no_soc(name),
+            Self::Store(_) => return None,
+        };
+        Some(message.text(lang))
     }
 }
 

@@ -4,11 +4,13 @@ mod admin;
 mod demo;
 mod lines;
 mod log;
+mod said;
 mod search;
 mod simulate;
 
 pub use admin::admin;
 pub use demo::demo;
+pub use said::said;
 pub use search::search;
 
 use std::sync::Arc;

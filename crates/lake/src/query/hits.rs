@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::{Limits, QueryError, Reader, Scope, failure};
-use crate::search::{self, SearchFault};
+use crate::search::{self, SearchFault, reasons};
 
 /// What is looked for. See [`crate::search`] for the language.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,13 +106,12 @@ impl Reader {
     }
 
     async fn find(&self, search: &Search, scope: &Scope, limits: Limits) -> Result<Found, QueryError> {
-        let fault = |what: String| QueryError::Search(SearchFault { at: 1, what });
+        let fault = |what| QueryError::Search(SearchFault { at: 1, what });
         if !(1..=HITS).contains(&search.limit) || search.buckets > BUCKETS || search.facets.len() > FACETS {
-            let most = format!("a page has 1 to {HITS} hits, {BUCKETS} parts of time and {FACETS} facets");
-            return Err(fault(most));
+            return Err(fault(reasons::page_bounds(HITS, BUCKETS, FACETS)));
         }
         let columns: Result<Vec<&str>, QueryError> = (search.facets.iter())
-            .map(|name| search::column(name).ok_or_else(|| fault(format!("there is no field `{name}`"))))
+            .map(|name| search::column(name).ok_or_else(|| fault(reasons::unknown_field(name))))
             .collect();
         let columns = columns?;
         let parsed = search::parse(&search.query)?.map(|node| search::filter(&node)).transpose()?;

@@ -5,10 +5,12 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::{col, lit};
 use datafusion::scalar::ScalarValue;
+use khien_base::message::Message;
 
 use super::SearchFault;
 use super::network::{Network, in_network};
 use super::parse::{Comparison, Node, Piece, Term, Test};
+use super::reasons;
 use crate::columns::EVENTS;
 
 /// Short names and the columns they look in.
@@ -42,10 +44,10 @@ fn columns(term: &Term, name: &str) -> Result<Vec<&'static str>, SearchFault> {
         return Ok(columns.to_vec());
     }
     let known = column(name).map(|column| vec![column]);
-    known.ok_or_else(|| fault(term, format!("there is no field `{name}`; put quotes around it to look for the text")))
+    known.ok_or_else(|| fault(term, reasons::unknown_field(name)))
 }
 
-fn fault(term: &Term, what: String) -> SearchFault {
+fn fault(term: &Term, what: Message) -> SearchFault {
     SearchFault { at: term.at, what }
 }
 
@@ -73,7 +75,7 @@ pub(crate) fn filter(node: &Node) -> Result<Expr, SearchFault> {
 
 fn term(term: &Term) -> Result<Expr, SearchFault> {
     let Some(name) = &term.field else {
-        let Test::Like(pieces) = &term.test else { return Err(fault(term, "a field is missing".into())) };
+        let Test::Like(pieces) = &term.test else { return Err(fault(term, reasons::no_field())) };
         return Ok(col("raw").ilike(lit(format!("%{}%", pattern(pieces)))));
     };
     let mut any: Option<Expr> = None;
@@ -98,7 +100,7 @@ fn pattern(pieces: &[Piece]) -> String {
 }
 
 fn test(term: &Term, column: &'static str) -> Result<Expr, SearchFault> {
-    let field = EVENTS.field_with_name(column).map_err(|error| fault(term, error.to_string()))?;
+    let field = EVENTS.field_with_name(column).map_err(|error| fault(term, reasons::unknown_field(error)))?;
     if matches!(&term.test, Test::Like(pieces) if *pieces == [Piece::Any]) {
         return Ok(col(column).is_not_null());
     }
@@ -109,7 +111,7 @@ fn test(term: &Term, column: &'static str) -> Result<Expr, SearchFault> {
                 moment(term, column, text)
             }
             [Piece::Text(text)] => Ok(col(column).eq(value(term, column, field.data_type(), text)?)),
-            _ => Err(fault(term, format!("`{column}` is no text, so it takes no wildcards"))),
+            _ => Err(fault(term, reasons::no_wildcards(column))),
         },
         (Test::Compare(comparison, text), kind) => {
             let value = value(term, column, kind, text)?;
@@ -150,29 +152,31 @@ fn text(column: &'static str, pieces: &[Piece]) -> Expr {
 fn value(term: &Term, column: &str, kind: &DataType, text: &str) -> Result<Expr, SearchFault> {
     let number = || text.parse::<i64>().ok();
     let level = || LEVELS.iter().position(|level| level.eq_ignore_ascii_case(text)).map(|level| level as i64 + 1);
-    let wrong = |wanted: &str| fault(term, format!("`{text}` is no value of `{column}`; {wanted}"));
+    let wrong = |what: Message| fault(term, what);
     match kind {
         DataType::Utf8 => Ok(lit(text)),
         DataType::Int32 if column == "severity_id" => {
-            let level = number().or_else(level).ok_or_else(|| wrong("write 1 to 6, or low, medium, high, critical"))?;
+            let level = number().or_else(level).ok_or_else(|| wrong(reasons::not_a_level(text, column)))?;
             Ok(lit(level))
         }
-        DataType::Int32 | DataType::Int64 => Ok(lit(number().ok_or_else(|| wrong("write a whole number"))?)),
+        DataType::Int32 | DataType::Int64 => {
+            Ok(lit(number().ok_or_else(|| wrong(reasons::not_a_number(text, column)))?))
+        }
         DataType::Boolean => match text {
             "true" => Ok(lit(true)),
             "false" => Ok(lit(false)),
-            _ => Err(wrong("write true or false")),
+            _ => Err(wrong(reasons::not_a_truth(text, column))),
         },
         DataType::Timestamp(..) => {
-            let (us, _) = time(text).ok_or_else(|| wrong("write 2026-11-20 or 2026-11-20T10:00:00Z"))?;
+            let (us, _) = time(text).ok_or_else(|| wrong(reasons::not_a_time(text, column)))?;
             Ok(timestamp(us))
         }
         DataType::Date32 => {
-            let date = text.parse::<NaiveDate>().map_err(|_| wrong("write 2026-11-20"))?;
+            let date = text.parse::<NaiveDate>().map_err(|_| wrong(reasons::not_a_time(text, column)))?;
             let days = date.signed_duration_since(NaiveDate::default()).num_days();
             Ok(lit(ScalarValue::Date32(Some(days as i32))))
         }
-        _ => Err(fault(term, format!("`{column}` cannot be searched"))),
+        _ => Err(fault(term, reasons::not_searchable(column))),
     }
 }
 

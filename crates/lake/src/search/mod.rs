@@ -20,9 +20,12 @@
 mod compile;
 mod network;
 mod parse;
+pub(crate) mod reasons;
 #[cfg(test)]
 mod tests;
 
+use khien_base::lang::Lang;
+use khien_base::message::Message;
 use thiserror::Error;
 
 pub(crate) use compile::{column, filter};
@@ -36,7 +39,14 @@ pub struct SearchFault {
     /// Where, counted from 1.
     pub at: usize,
     /// What, and what to do.
-    pub what: String,
+    pub what: Message,
+}
+
+impl SearchFault {
+    /// The whole in the language `lang`.
+    pub fn text(&self, lang: Lang) -> String {
+        reasons::at_character(self.at, self.what.text(lang)).text(lang)
+    }
 }
 
 /// Whether a text is a search.

@@ -1,6 +1,8 @@
 //! From text to terms.
 
-use super::SearchFault;
+use khien_base::message::Message;
+
+use super::{SearchFault, reasons};
 
 /// Longest search, in characters.
 const LENGTH: usize = 8_192;
@@ -59,7 +61,7 @@ pub(crate) enum Comparison {
 pub(crate) fn parse(query: &str) -> Result<Option<Node>, SearchFault> {
     let text: Vec<char> = query.chars().take(LENGTH + 1).collect();
     if text.len() > LENGTH {
-        return Err(SearchFault { at: LENGTH + 1, what: format!("a search has at most {LENGTH} characters") });
+        return Err(SearchFault { at: LENGTH + 1, what: reasons::too_long(LENGTH) });
     }
     let mut parser = Parser { text, at: 0, terms: 0 };
     parser.blanks();
@@ -69,7 +71,7 @@ pub(crate) fn parse(query: &str) -> Result<Option<Node>, SearchFault> {
     let node = parser.any_of(None, 0)?;
     match parser.peek() {
         None => Ok(Some(node)),
-        Some(_) => Err(parser.fault("a closing parenthesis closes nothing")),
+        Some(_) => Err(parser.fault(reasons::closes_nothing())),
     }
 }
 
@@ -84,8 +86,8 @@ impl Parser {
         self.text.get(self.at).copied()
     }
 
-    fn fault(&self, what: impl Into<String>) -> SearchFault {
-        SearchFault { at: self.at + 1, what: what.into() }
+    fn fault(&self, what: Message) -> SearchFault {
+        SearchFault { at: self.at + 1, what }
     }
 
     fn blanks(&mut self) {
@@ -114,7 +116,7 @@ impl Parser {
     /// Terms with `OR` between them. `field` is the one before an opening parenthesis.
     fn any_of(&mut self, field: Option<&str>, depth: usize) -> Result<Node, SearchFault> {
         if depth > DEPTH {
-            return Err(self.fault(format!("parentheses go deeper than {DEPTH}")));
+            return Err(self.fault(reasons::too_deep(DEPTH)));
         }
         let mut list = vec![self.all_of(field, depth)?];
         loop {
@@ -151,7 +153,7 @@ impl Parser {
         self.blanks();
         if self.takes_word("NOT") || self.takes('-') {
             if depth >= DEPTH {
-                return Err(self.fault(format!("NOT stands more than {DEPTH} times in a row")));
+                return Err(self.fault(reasons::too_many_nots(DEPTH)));
             }
             return Ok(Node::Not(Box::new(self.one(field, depth + 1)?)));
         }
@@ -159,16 +161,14 @@ impl Parser {
             let inner = self.any_of(field, depth + 1)?;
             self.blanks();
             if !self.takes(')') {
-                return Err(self.fault("a closing parenthesis is missing"));
+                return Err(self.fault(reasons::not_closed()));
             }
             return Ok(inner);
         }
         for word in ["AND", "OR"] {
             if self.takes_word(word) {
                 self.at -= word.len();
-                return Err(self.fault(format!(
-                    "something is missing before `{word}`; put quotes around it to look for the word"
-                )));
+                return Err(self.fault(reasons::nothing_before(word)));
             }
         }
         self.term(field, depth)
@@ -177,7 +177,7 @@ impl Parser {
     fn term(&mut self, field: Option<&str>, depth: usize) -> Result<Node, SearchFault> {
         self.terms += 1;
         if self.terms > TERMS {
-            return Err(self.fault(format!("a search has at most {TERMS} terms")));
+            return Err(self.fault(reasons::too_many_terms(TERMS)));
         }
         let at = self.at + 1;
         let own = if field.is_none() { self.field() } else { None };
@@ -186,7 +186,7 @@ impl Parser {
             let inner = self.any_of(named, depth + 1)?;
             self.blanks();
             if !self.takes(')') {
-                return Err(self.fault("a closing parenthesis is missing"));
+                return Err(self.fault(reasons::not_closed()));
             }
             return Ok(inner);
         }
@@ -232,14 +232,14 @@ impl Parser {
         let low = self.plain("]}")?;
         self.blanks();
         if !self.takes_word("TO") {
-            return Err(self.fault("a range is written [from TO to]"));
+            return Err(self.fault(reasons::range_form()));
         }
         self.blanks();
         let high = self.plain("]}")?;
         self.blanks();
         let with_high = self.takes(']');
         if !with_high && !self.takes('}') {
-            return Err(self.fault("a range ends with ] or }"));
+            return Err(self.fault(reasons::range_end()));
         }
         let end = |value: String, with: bool| (value != "*").then_some((value, with));
         Ok(Test::Range(end(low, with_low), end(high, with_high)))
@@ -264,7 +264,7 @@ impl Parser {
         loop {
             let Some(next) = self.peek() else {
                 if quoted {
-                    return Err(self.fault("a closing quote is missing"));
+                    return Err(self.fault(reasons::quote_not_closed()));
                 }
                 break;
             };
@@ -307,7 +307,7 @@ impl Parser {
             pieces.push(Piece::Text(text));
         }
         if pieces.is_empty() {
-            return Err(self.fault("a value is missing"));
+            return Err(self.fault(reasons::no_value()));
         }
         Ok(pieces)
     }

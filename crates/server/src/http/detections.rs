@@ -42,9 +42,8 @@ pub(super) fn router() -> Router<Arc<super::State>> {
 impl From<DetectionsError> for Refused {
     fn from(error: DetectionsError) -> Self {
         let (status, code) = match &error {
-            DetectionsError::Name { .. } => (StatusCode::BAD_REQUEST, "name"),
             DetectionsError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
-            DetectionsError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown"),
+            DetectionsError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown"),
             DetectionsError::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
             DetectionsError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             DetectionsError::Store(_) => {

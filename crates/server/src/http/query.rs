@@ -26,12 +26,12 @@ pub(crate) struct Question {
 impl From<QueryError> for Refused {
     fn from(error: QueryError) -> Self {
         let (status, code) = match &error {
-            QueryError::Sql(_) => (StatusCode::BAD_REQUEST, "sql"),
+            QueryError::Sql(_) | QueryError::OnlyQueries => (StatusCode::BAD_REQUEST, "sql"),
             QueryError::Search(_) => (StatusCode::BAD_REQUEST, "search"),
             QueryError::Time(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_time"),
             QueryError::Memory(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_memory"),
             QueryError::Rows(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_rows"),
-            QueryError::Lake(_) | QueryError::Output(_) => {
+            QueryError::Lake(_) | QueryError::Output(_) | QueryError::Missing(_) => {
                 tracing::error!(error = %chain(&error), "a query failed");
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "lake", "the lake cannot be read now");
             }

@@ -39,28 +39,45 @@ pub(crate) enum Effort {
     More,
 }
 
+/// Columns of long texts that are seldom alike: the only ones that are packed while events wait.
+const LONG: &[&str] = &["raw", "raw_bytes", "envelope", "message", "process_cmd_line", "actor_process_cmd_line"];
+
+/// Columns of numbers that go up little by little, or nearly so.
+const RISING: &[&str] = &["event_id", "time", "received", "batch"];
+
 /// How files are written.
 fn properties(schema: &SchemaRef, effort: Effort) -> WriterProperties {
-    let level = match effort {
-        Effort::Less => 1,
-        Effort::More => 3,
+    let zstd = |level| Compression::ZSTD(ZstdLevel::try_new(level).expect("1 and 3 are levels"));
+    // A context of the packer for every page of sixty columns costs more than the packing itself.
+    let (long, others) = match effort {
+        Effort::Less => (zstd(1), Compression::UNCOMPRESSED),
+        Effort::More => (zstd(3), zstd(3)),
     };
-    let level = ZstdLevel::try_new(level).expect("1 and 3 are levels");
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(others)
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by("khien".to_owned());
     for field in schema.fields() {
-        let path = ColumnPath::from(field.name().as_str());
-        match field.name().as_str() {
+        let (name, path) = (field.name().as_str(), ColumnPath::from(field.name().as_str()));
+        if LONG.contains(&name) {
+            properties = properties.set_column_compression(path.clone(), long);
+        }
+        match name {
             // No two are alike: a dictionary would only be tried.
-            "raw" | "raw_sha256" | "raw_bytes" => {
+            "raw" | "raw_bytes" => {
                 properties = properties
                     .set_column_dictionary_enabled(path.clone(), false)
                     .set_column_statistics_enabled(path, EnabledStatistics::None);
             }
-            "event_id" => {
+            // Nothing makes it smaller.
+            "raw_sha256" => {
+                properties = properties
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
+                    .set_column_statistics_enabled(path, EnabledStatistics::None);
+            }
+            rising if RISING.contains(&rising) => {
                 properties = properties
                     .set_column_dictionary_enabled(path.clone(), false)
                     .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);

@@ -1,5 +1,6 @@
 //! Elasticsearch's `_bulk`, and what its clients ask before they send.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -8,14 +9,15 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use khien_ingest::batch::Span;
+use khien_ingest::batch::{Key, Span};
 use khien_ingest::body::{self, Records, bulk};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde::ser::{SerializeMap as _, Serializer};
+use serde_json::json;
 
+use super::Shared;
 use super::error::Refused;
 use super::ingest::{Delivery, Parameters, given_key, source_name, within_quota};
-use super::{Shared, body as http_body};
 
 /// Clients talk only to what says this of itself.
 const PRODUCT: (HeaderName, &str) = (HeaderName::from_static("x-elastic-product"), "Elasticsearch");
@@ -74,7 +76,7 @@ pub(crate) async fn bulk(
     body: Body,
 ) -> Response {
     let done = take(state, peer, parameters, None, headers, body).await;
-    done.map_or_else(IntoResponse::into_response, |body| ([PRODUCT], Json(body)).into_response())
+    done.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// `POST /INDEX/_bulk`
@@ -87,7 +89,7 @@ pub(crate) async fn bulk_of(
     body: Body,
 ) -> Response {
     let done = take(state, peer, parameters, Some(index), headers, body).await;
-    done.map_or_else(IntoResponse::into_response, |body| ([PRODUCT], Json(body)).into_response())
+    done.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// Takes all documents, those of each source as a batch of their own, and answers for each action.
@@ -98,10 +100,11 @@ async fn take(
     index: Option<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Value, Failure> {
+) -> Result<Response, Failure> {
     let soc = state.senders.of(&headers).await?;
     let given = given_key(&headers)?;
-    let bytes = http_body::read(&headers, body).await?;
+    let body = state.bodies.read(&headers, body).await?;
+    let bytes = body.bytes.clone();
     let parsed =
         bulk::parse(&bytes).map_err(|error| Refused::bad_request("illegal_argument_exception", error.to_string()))?;
     let mut sources: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
@@ -113,36 +116,102 @@ async fn take(
     }
     let count = sources.values().map(Vec::len).sum();
     within_quota(&state, &soc, count, bytes.len())?;
+    let mut batch = None;
     for (source, spans) in sources {
         let key = Some(body::key(&soc.name, source, given, &bytes));
+        batch = batch.or(key);
         let records = Records { body: bytes.clone(), spans, ..Records::default() };
         let delivery = Delivery { soc: &soc, source, protocol: "bulk", peer: Some(peer.ip()), key, records };
         state.intake.take(delivery).await.map_err(Refused::from)?;
     }
-    Ok(answer(&parsed, index.as_deref(), &bytes))
+    Ok(answer(&parsed, index.as_deref(), batch))
 }
 
-/// What the protocol says of each action.
-fn answer(bulk: &bulk::Bulk, index: Option<&str>, body: &Bytes) -> Value {
-    let digest = body::key("", "", None, body).0;
-    let generated = u64::from_le_bytes(digest[..8].try_into().unwrap_or_default());
-    let items: Vec<Value> = (bulk.items.iter().enumerate())
-        .map(|(number, item)| {
-            let id = item.id.clone().unwrap_or_else(|| format!("{generated:016x}-{number}"));
-            let index = item.index.as_deref().or(index).unwrap_or("default");
-            let result = match &item.document {
-                Ok(_) => json!({
-                    "_index": index, "_id": id, "_version": 1, "result": "created", "_seq_no": number,
-                    "_primary_term": 1, "status": StatusCode::CREATED.as_u16(),
-                    "_shards": {"total": 1, "successful": 1, "failed": 0},
-                }),
-                Err(why) => json!({
-                    "_index": index, "_id": id, "status": StatusCode::BAD_REQUEST.as_u16(),
-                    "error": {"type": "illegal_argument_exception", "reason": why.to_string()},
-                }),
-            };
-            json!({item.action: result})
-        })
-        .collect();
-    json!({"took": 0, "errors": bulk.items.iter().any(|item| item.document.is_err()), "items": items})
+/// What the protocol says of all actions.
+#[derive(Serialize)]
+struct Answer<'a> {
+    took: u8,
+    errors: bool,
+    items: Vec<Done<'a>>,
+}
+
+/// What it says of one: an object under the name of the action.
+struct Done<'a> {
+    action: &'static str,
+    said: Said<'a>,
+}
+
+impl Serialize for Done<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(self.action, &self.said)?;
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said<'a> {
+    Created {
+        _index: &'a str,
+        _id: Cow<'a, str>,
+        _version: u8,
+        result: &'static str,
+        _seq_no: usize,
+        _primary_term: u8,
+        status: u16,
+        _shards: Shards,
+    },
+    Refused {
+        _index: &'a str,
+        _id: Cow<'a, str>,
+        status: u16,
+        error: Reason,
+    },
+}
+
+#[derive(Serialize)]
+struct Shards {
+    total: u8,
+    successful: u8,
+    failed: u8,
+}
+
+#[derive(Serialize)]
+struct Reason {
+    r#type: &'static str,
+    reason: String,
+}
+
+/// What the protocol says of each action. Documents without an id are named after the batch.
+fn answer(bulk: &bulk::Bulk, index: Option<&str>, batch: Option<Key>) -> Response {
+    let batch = batch.map_or(0, |Key(digest)| u64::from_le_bytes(digest[..8].try_into().unwrap_or_default()));
+    let items = bulk.items.iter().enumerate().map(|(number, item)| {
+        let _id = match &item.id {
+            Some(id) => Cow::Borrowed(id.as_str()),
+            None => Cow::Owned(format!("{batch:016x}-{number}")),
+        };
+        let _index = item.index.as_deref().or(index).unwrap_or("default");
+        let said = match &item.document {
+            Ok(_) => Said::Created {
+                _index,
+                _id,
+                _version: 1,
+                result: "created",
+                _seq_no: number,
+                _primary_term: 1,
+                status: StatusCode::CREATED.as_u16(),
+                _shards: Shards { total: 1, successful: 1, failed: 0 },
+            },
+            Err(why) => Said::Refused {
+                _index,
+                _id,
+                status: StatusCode::BAD_REQUEST.as_u16(),
+                error: Reason { r#type: "illegal_argument_exception", reason: why.to_string() },
+            },
+        };
+        Done { action: item.action, said }
+    });
+    let errors = bulk.items.iter().any(|item| item.document.is_err());
+    ([PRODUCT], Json(Answer { took: 0, errors, items: items.collect() })).into_response()
 }

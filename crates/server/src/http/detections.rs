@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::Shared;
 use super::error::Refused;
-use super::{Shared, body as http_body};
 use crate::pipeline::chain;
 
 /// All addresses of this part.
@@ -145,7 +145,8 @@ async fn add_pack(
 ) -> Result<impl IntoResponse, Refused> {
     let actor = state.senders.caller(&headers).await?.actor();
     let name = in_path(name)?;
-    let content = http_body::read(&headers, body).await?;
+    let body = state.bodies.read(&headers, body).await?;
+    let content = body.bytes.clone();
     let bytes = content.clone();
     let set = in_background(move || read_pack(&bytes)).await??;
     let pack = state.detections.add_pack(&name, &content, &set, &actor).await?;

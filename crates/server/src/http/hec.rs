@@ -12,9 +12,9 @@ use khien_ingest::body::hec::{self, HecError};
 use khien_ingest::body::{self, Records};
 use serde_json::{Value, json};
 
+use super::Shared;
 use super::error::Refused;
 use super::ingest::{Delivery, Parameters, given_key, source_name, within_quota};
-use super::{Shared, body as http_body};
 
 /// An error as the protocol writes it.
 enum Failure {
@@ -93,7 +93,8 @@ async fn take(
     let soc = state.senders.of(&headers).await?;
     let source = source_name(parameters.source.as_deref())?;
     let given = given_key(&headers)?;
-    let bytes = http_body::read(&headers, body).await?;
+    let body = state.bodies.read(&headers, body).await?;
+    let bytes = body.bytes.clone();
     let key = Some(body::key(&soc.name, source, given, &bytes));
     let records = parse(&bytes).map_err(Failure::Body)?;
     within_quota(&state, &soc, records.spans.len(), bytes.len())?;

@@ -13,8 +13,8 @@ use khien_sources::Soc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::Shared;
 use super::error::Refused;
-use super::{Shared, body as http_body};
 use crate::system::now_ms;
 
 /// Appends to the journal and waits until it is durable.
@@ -148,7 +148,8 @@ pub(crate) async fn ingest(
     let soc = state.senders.of(&headers).await?;
     let source = source_name(parameters.source.as_deref())?;
     let given = given_key(&headers)?;
-    let bytes = http_body::read(&headers, body).await?;
+    let body = state.bodies.read(&headers, body).await?;
+    let bytes = body.bytes.clone();
     let key = body::key(&soc.name, source, given, &bytes);
     let records = lines::records(bytes);
     let (accepted, rejected) = (records.spans.len() as u64, records.rejected);

@@ -44,6 +44,8 @@ pub(crate) struct State {
     /// Room for queries; each may take as much memory as its limit says.
     pub(crate) queries: Arc<Semaphore>,
     pub(crate) progress: Arc<Progress>,
+    /// Room for bodies.
+    pub(crate) bodies: body::Room,
     pub(crate) detections: Detections,
     pub(crate) hunts: Hunts,
 }
@@ -63,6 +65,7 @@ impl State {
             reader,
             queries: Arc::new(Semaphore::new(QUERIES)),
             progress,
+            bodies: body::Room::default(),
             detections,
             hunts,
         }

@@ -17,9 +17,9 @@ use prost::Message as _;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Status};
 
+use super::Shared;
 use super::error::Refused;
 use super::ingest::{Delivery, Parameters, given_key, source_name, within_quota};
-use super::{Shared, body as http_body};
 
 impl From<OtlpError> for Refused {
     fn from(error: OtlpError) -> Self {
@@ -56,7 +56,8 @@ pub(crate) async fn logs(
     };
     // Who sends it is asked first: a stranger's body is not read.
     let soc = state.senders.of(&headers).await?;
-    let bytes = http_body::read(&headers, body).await?;
+    let body = state.bodies.read(&headers, body).await?;
+    let bytes = body.bytes.clone();
     let request = match encoding {
         Encoding::Protobuf => otlp::from_protobuf(&bytes)?,
         Encoding::Json => otlp::from_json(&bytes)?,

@@ -10,6 +10,7 @@
 
 pub mod batch;
 pub mod body;
+pub mod follow;
 pub mod journal;
 pub mod quota;
 pub mod syslog;

@@ -59,6 +59,7 @@ fn run(cli: &args::Cli, text: text::Text) -> anyhow::Result<exit::Exit> {
         args::Command::Demo(demo) => server::demo(demo, &mut console)?,
         args::Command::Simulate(simulate) => server::simulate(simulate, &mut console)?,
         args::Command::Query(query) => server::query(query, &mut console)?,
+        args::Command::Forward(forward) => server::forward(forward, &mut console)?,
         args::Command::Search(search) => server::search(search, &mut console)?,
         args::Command::Admin(admin) => server::admin(&admin.command, &mut console)?,
     };

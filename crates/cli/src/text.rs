@@ -85,6 +85,10 @@ words! {
         vi: "chỉ nhận câu truy vấn: SELECT, WITH, EXPLAIN",
         en: "only queries are allowed: SELECT, WITH, EXPLAIN"
     }
+    nothing_to_forward {
+        vi: "không có gì để gửi: nêu --follow, --syslog-udp hoặc --syslog-tcp",
+        en: "there is nothing to send: give --follow, --syslog-udp or --syslog-tcp"
+    }
     revoked { vi: "đã thu hồi", en: "revoked" }
     pack_draft { vi: "nháp", en: "draft" }
     pack_live { vi: "đang áp dụng", en: "in force" }
@@ -227,6 +231,15 @@ messages! {
     query_rows(most) {
         vi: "câu trả lời có hơn {most} dòng; thêm LIMIT hoặc hỏi ít hơn",
         en: "the answer has more than {most} rows; add a LIMIT, or ask for less"
+    }
+    forwarding(to) { vi: "đang gửi đến {to}", en: "sending to {to}" }
+    forwarded(read, sent, failures) {
+        vi: "đã đọc {read} sự kiện từ tệp · máy chủ đã nhận {sent} · lỗi {failures} lần",
+        en: "{read} events read from files · {sent} taken by the server · {failures} failures"
+    }
+    address_unusable(address) {
+        vi: "`{address}` không phải địa chỉ máy chủ; viết http://HOST:PORT hoặc https://HOST",
+        en: "`{address}` is no address of a server; write http://HOST:PORT or https://HOST"
     }
     search_total(count) { vi: "{count} sự kiện", en: "{count} events" }
     tokens(count) { vi: "{count} mã truy cập", en: "{count} tokens" }

@@ -7,6 +7,7 @@
 
 pub mod admin;
 mod alerting;
+pub mod forward;
 mod http;
 mod hunt;
 mod keeper;

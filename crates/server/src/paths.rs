@@ -24,6 +24,11 @@ impl Paths {
         self.0.join("journal")
     }
 
+    /// Where an agent remembers what was read and sent.
+    pub(crate) fn forwarder(&self) -> PathBuf {
+        self.0.join("forward.json")
+    }
+
     /// Where hunts and their findings are.
     pub(crate) fn hunts(&self) -> PathBuf {
         self.0.join("hunts")

@@ -36,8 +36,13 @@ impl Response {
 impl Server {
     /// Starts `binary` on the data folder `data`, listening wherever the system likes, and waits until it answers.
     pub fn start(binary: &str, data: &Path, arguments: &[&str]) -> Self {
+        Self::start_at(binary, data, "127.0.0.1:0", arguments)
+    }
+
+    /// The same at an address.
+    pub fn start_at(binary: &str, data: &Path, listen: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(binary);
-        command.args(["serve", "--lang", "en", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(arguments);
+        command.args(["serve", "--lang", "en", "--listen", listen, "--data"]).arg(data).args(arguments);
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let mut lines = BufReader::new(child.stderr.take().expect("standard error is a pipe")).lines();
         let wanted =

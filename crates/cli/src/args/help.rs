@@ -152,6 +152,18 @@ const COMMANDS: &[CommandHelp] = &[
         ],
     },
     CommandHelp {
+        path: "khien forward",
+        about: [
+            "Đọc tệp và syslog tại SOC, lưu tạm trên đĩa rồi gửi đến máy chủ",
+            "Reads files and syslog on a SOC's site, keeps them on disk and sends them to a server",
+        ],
+        usage: ["--to <URL> --token-file <TỆP> [TÙY CHỌN]", "--to <URL> --token-file <FILE> [OPTIONS]"],
+        after: [
+            "Không mất và không gửi trùng dù tiến trình, máy hay đường truyền dừng lúc nào. Trong thư mục, bỏ qua tệp cũ hoặc đã nén (.1, .gz).\nVí dụ:\n  khien forward --to https://trung-tam:8514 --token-file ma.txt --follow /var/log/audit /var/log/auth.log",
+            "Nothing is lost or sent twice whenever the process, the machine or the line ends. In folders, old and packed files (.1, .gz) are left out.\nExamples:\n  khien forward --to https://centre:8514 --token-file token.txt --follow /var/log/audit /var/log/auth.log",
+        ],
+    },
+    CommandHelp {
         path: "khien search",
         about: [
             "Tìm sự kiện bằng ngôn ngữ tìm kiếm: trường:giá_trị, khoảng, ký tự đại diện, AND OR NOT",
@@ -631,6 +643,34 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         "sql",
         ["SQL", "SQL"],
         ["Câu hỏi bằng SQL (chỉ truy vấn đọc)", "The question, in SQL (queries only)"],
+    ),
+    argument(
+        "forward",
+        "data",
+        ["THƯ_MỤC", "FOLDER"],
+        ["Nơi lưu tạm [mặc định: khien-forward]", "Where it keeps what was not sent yet [default: khien-forward]"],
+    ),
+    argument("forward", "to", ["URL", "URL"], ["Địa chỉ máy chủ", "Address of the server"]),
+    argument("forward", "token_file", FILE, ["Tệp chứa mã truy cập của SOC", "File with the token of the SOC"]),
+    argument(
+        "forward",
+        "follow",
+        PATH,
+        ["Tệp và thư mục được đọc liên tục", "Files and folders that are read as they grow"],
+    ),
+    argument(
+        "forward",
+        "source",
+        NAME,
+        ["Tên nguồn của các tệp [mặc định: tên tệp]", "Source of the events of files [default: the file's name]"],
+    ),
+    argument("forward", "syslog_udp", ADDRESS, ["Nhận syslog qua UDP", "Take syslog over UDP"]),
+    argument("forward", "syslog_tcp", ADDRESS, ["Nhận syslog qua TCP", "Take syslog over TCP"]),
+    argument(
+        "forward",
+        "ca",
+        FILE,
+        ["Chứng thư gốc (PEM) được tin thêm", "A certificate authority (PEM) to trust besides the usual ones"],
     ),
     argument(
         "search",

@@ -49,6 +49,8 @@ pub enum Command {
     Simulate(Simulate),
     /// Asks the lake.
     Query(Query),
+    /// Reads files and syslog and sends them to a server.
+    Forward(Forward),
     /// Searches the lake.
     Search(SearchArgs),
     /// Administers a data folder.
@@ -251,6 +253,35 @@ pub struct Serve {
     /// Worker threads; 0 for one per processor.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
+}
+
+/// `khien forward`
+#[derive(Args, Debug)]
+pub struct Forward {
+    /// Data folder.
+    #[arg(long, default_value = "khien-forward")]
+    pub data: PathBuf,
+    /// Address of the server.
+    #[arg(long)]
+    pub to: String,
+    /// File with the token of the SOC.
+    #[arg(long)]
+    pub token_file: PathBuf,
+    /// Files and folders that are followed.
+    #[arg(long, num_args = 1..)]
+    pub follow: Vec<PathBuf>,
+    /// Source of the events of files.
+    #[arg(long)]
+    pub source: Option<String>,
+    /// Syslog over UDP.
+    #[arg(long)]
+    pub syslog_udp: Option<SocketAddr>,
+    /// Syslog over TCP.
+    #[arg(long)]
+    pub syslog_tcp: Option<SocketAddr>,
+    /// A certificate authority to trust besides the usual ones.
+    #[arg(long)]
+    pub ca: Option<PathBuf>,
 }
 
 /// `khien search`

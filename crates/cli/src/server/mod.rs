@@ -2,6 +2,7 @@
 
 mod admin;
 mod demo;
+mod forward;
 mod lines;
 mod log;
 mod said;
@@ -10,6 +11,7 @@ mod simulate;
 
 pub use admin::admin;
 pub use demo::demo;
+pub use forward::forward;
 pub use said::said;
 pub use search::search;
 

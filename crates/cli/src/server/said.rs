@@ -5,6 +5,7 @@ use std::error::Error;
 use khien_ingest::journal::OpenError;
 use khien_lake::QueryError;
 use khien_server::admin::{AdminError, ContentError, DetectionsError, IdentityError, SourcesError};
+use khien_server::forward::ForwardError;
 use khien_server::serve::ServeError;
 
 use crate::safe;
@@ -17,6 +18,9 @@ pub fn said(cause: &(dyn Error + 'static), text: Text) -> Option<String> {
     }
     if let Some(error) = cause.downcast_ref::<ServeError>() {
         return serve(error, text);
+    }
+    if let Some(error) = cause.downcast_ref::<ForwardError>() {
+        return forward(error, text);
     }
     if let Some(error) = cause.downcast_ref::<QueryError>() {
         return query(error, text);
@@ -63,6 +67,16 @@ fn serve(error: &ServeError, text: Text) -> Option<String> {
         ServeError::Sources(error) => error.said(text.0),
         ServeError::Detections(error) => error.said(text.0),
         ServeError::Thread(_) => None,
+    }
+}
+
+fn forward(error: &ForwardError, text: Text) -> Option<String> {
+    match error {
+        ForwardError::Folder { path, .. } => Some(text.folder_unusable(&safe::line(&path.display().to_string()))),
+        ForwardError::Journal(error) => Some(journal(error, text)),
+        ForwardError::Listen { address, .. } => Some(text.cannot_listen(&address.to_string())),
+        ForwardError::Address(address) => Some(text.address_unusable(&safe::line(address))),
+        ForwardError::Http(_) => None,
     }
 }
 

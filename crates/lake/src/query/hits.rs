@@ -96,13 +96,11 @@ impl Reader {
         let work = async move { this.find(&search, &scope, limits).await };
         let runtime = self.runtime.clone().unwrap_or_else(tokio::runtime::Handle::current);
         let mut task = runtime.spawn(work);
-        match timeout(limits.time, &mut task).await {
-            Ok(done) => done.unwrap_or(Err(QueryError::Lake(crate::LakeError::Ended))),
-            Err(_) => {
-                task.abort();
-                Err(QueryError::Time(limits.time))
-            }
+        if let Ok(done) = timeout(limits.time, &mut task).await {
+            return done.unwrap_or(Err(QueryError::Lake(crate::LakeError::Ended)));
         }
+        task.abort();
+        Err(QueryError::Time(limits.time))
     }
 
     async fn find(&self, search: &Search, scope: &Scope, limits: Limits) -> Result<Found, QueryError> {

@@ -280,17 +280,12 @@ impl Parser {
                 '*' if !quoted => Piece::Any,
                 '?' if !quoted => Piece::One,
                 // A backslash takes the meaning of a character; others, as in paths of Windows, are themselves.
-                '\\' => match self.peek().filter(|c| "\"\\*?() []{}:".contains(*c)) {
-                    Some(escaped) => {
-                        self.at += 1;
-                        text.push(escaped);
-                        continue;
-                    }
-                    None => {
-                        text.push('\\');
-                        continue;
-                    }
-                },
+                '\\' => {
+                    let escaped = self.peek().filter(|c| "\"\\*?() []{}:".contains(*c));
+                    self.at += usize::from(escaped.is_some());
+                    text.push(escaped.unwrap_or('\\'));
+                    continue;
+                }
                 other => {
                     text.push(other);
                     continue;

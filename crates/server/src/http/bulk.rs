@@ -153,18 +153,26 @@ impl Serialize for Done<'_> {
 #[serde(untagged)]
 enum Said<'a> {
     Created {
-        _index: &'a str,
-        _id: Cow<'a, str>,
-        _version: u8,
+        #[serde(rename = "_index")]
+        index: &'a str,
+        #[serde(rename = "_id")]
+        id: Cow<'a, str>,
+        #[serde(rename = "_version")]
+        version: u8,
         result: &'static str,
-        _seq_no: usize,
-        _primary_term: u8,
+        #[serde(rename = "_seq_no")]
+        seq_no: usize,
+        #[serde(rename = "_primary_term")]
+        primary_term: u8,
         status: u16,
-        _shards: Shards,
+        #[serde(rename = "_shards")]
+        shards: Shards,
     },
     Refused {
-        _index: &'a str,
-        _id: Cow<'a, str>,
+        #[serde(rename = "_index")]
+        index: &'a str,
+        #[serde(rename = "_id")]
+        id: Cow<'a, str>,
         status: u16,
         error: Reason,
     },
@@ -187,25 +195,25 @@ struct Reason {
 fn answer(bulk: &bulk::Bulk, index: Option<&str>, batch: Option<Key>) -> Response {
     let batch = batch.map_or(0, |Key(digest)| u64::from_le_bytes(digest[..8].try_into().unwrap_or_default()));
     let items = bulk.items.iter().enumerate().map(|(number, item)| {
-        let _id = match &item.id {
+        let id = match &item.id {
             Some(id) => Cow::Borrowed(id.as_str()),
             None => Cow::Owned(format!("{batch:016x}-{number}")),
         };
-        let _index = item.index.as_deref().or(index).unwrap_or("default");
+        let index = item.index.as_deref().or(index).unwrap_or("default");
         let said = match &item.document {
             Ok(_) => Said::Created {
-                _index,
-                _id,
-                _version: 1,
+                index,
+                id,
+                version: 1,
                 result: "created",
-                _seq_no: number,
-                _primary_term: 1,
+                seq_no: number,
+                primary_term: 1,
                 status: StatusCode::CREATED.as_u16(),
-                _shards: Shards { total: 1, successful: 1, failed: 0 },
+                shards: Shards { total: 1, successful: 1, failed: 0 },
             },
             Err(why) => Said::Refused {
-                _index,
-                _id,
+                index,
+                id,
                 status: StatusCode::BAD_REQUEST.as_u16(),
                 error: Reason { r#type: "illegal_argument_exception", reason: why.to_string() },
             },

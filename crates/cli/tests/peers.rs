@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use khien_testkit::server::{Server, add_soc};
+use khien_testkit::server::{Server, add_operator, add_soc};
 use serde_json::json;
 
 const KHIEN: &str = env!("CARGO_BIN_EXE_khien");
@@ -27,6 +27,32 @@ fn elasticsearch_and_opentelemetry_deliver() {
     let wanted = json!([{"protocol": "bulk", "n": 2 * COUNT, "d": 2 * COUNT}, {"protocol": "otlp", "n": 3 * COUNT, "d": 3 * COUNT}]);
     let sql = "SELECT protocol, count(*) AS n, count(DISTINCT raw) AS d FROM events GROUP BY 1 ORDER BY 1";
     assert_eq!(server.wait_for(&token, sql, &wanted), wanted);
+    server.stop();
+}
+
+/// Schemathesis sends whatever the document of the interface allows and forbids.
+#[test]
+fn the_interface_keeps_what_its_document_says() {
+    let Some(python) = std::env::var_os("KHIEN_PEERS") else {
+        eprintln!("skipped: KHIEN_PEERS is not set");
+        return;
+    };
+    let data = tempfile::tempdir().unwrap();
+    let token = add_soc(KHIEN, data.path(), "soc-a", &[]);
+    let operator = add_operator(KHIEN, data.path(), "watch");
+    let server = Server::start(KHIEN, data.path(), &[]);
+    server.post("/v1/ingest", &token, b"{\"a\":1}\nplain line\n");
+    let checks = "not_a_server_error,response_schema_conformance,status_code_conformance,content_type_conformance";
+    for token in [operator, token] {
+        let mut tester = Command::new(Path::new(&python).with_file_name("schemathesis"));
+        tester.arg("run").arg(format!("http://{}/v1/openapi.json", server.address));
+        tester.args(["-H", &format!("Authorization: Bearer {token}"), "--checks", checks]);
+        tester.args(["-n", "5", "--generation-deterministic", "--no-color"]).current_dir(data.path());
+        let told = tester.output().unwrap();
+        let text = String::from_utf8_lossy(&told.stdout);
+        assert!(told.status.success(), "{text}{}", String::from_utf8_lossy(&told.stderr));
+        assert!(text.contains("Tested: "), "{text}");
+    }
     server.stop();
 }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use khien_testkit::server::{Server, add_operator, add_soc, administer};
+use khien_testkit::postgres::Postgres;
+use khien_testkit::server::{Server, add_operator, add_soc, administer, administer_state};
 use serde_json::{Value, json};
 
 const KHIEN: &str = env!("CARGO_BIN_EXE_khien");
@@ -370,4 +371,23 @@ fn searches_answer_with_hits_histogram_and_facets() {
     let said = administer(KHIEN, &data, &["search", "--lang", "en", "--output", "json", "badge AND \"7\""]);
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["total"], json!(5), "{said}");
+}
+
+#[test]
+fn the_state_may_be_in_postgresql() {
+    let Some(postgres) = Postgres::start() else { return };
+    let (folder, state) = (tempfile::tempdir().unwrap(), postgres.url());
+    let data = folder.path().join("data");
+    let pack = write(folder.path(), "doors.yml", &RULES.replace("level: low", "level: medium"));
+    let run = |arguments: &[&str]| administer_state(KHIEN, &data, &state, arguments);
+    let token = run(&["admin", "soc", "add", "--name", "soc-a", "--kind", "province"]);
+    run(&["admin", "pack", "add", "--name", "doors", &pack]);
+    run(&["admin", "pack", "live", "--name", "doors"]);
+    let server = Server::start_with_state(KHIEN, &data, &state);
+    for minute in 0..4 {
+        assert_eq!(server.post("/v1/ingest", &token, &tried(minute, "7")).status, 200);
+    }
+    assert_eq!(alerts(&server, &token, 2).len(), 2);
+    server.stop();
+    assert!(!data.join("state.db").exists());
 }

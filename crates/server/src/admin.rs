@@ -49,13 +49,13 @@ pub struct Admin {
 const ACTOR: &str = "khien admin";
 
 impl Admin {
-    /// Opens the data folder at `data`, or makes it.
+    /// Opens the data folder at `data`, or makes it. `state` is the address of the state database if that is elsewhere.
     ///
     /// # Errors
     /// When it cannot be used.
-    pub async fn open(data: &Path) -> Result<Self, AdminError> {
-        let paths = Paths::create(data)?;
-        let db = khien_store::connect(&paths.state()).await?;
+    pub async fn open(data: &Path, state: Option<&str>) -> Result<Self, AdminError> {
+        let own = Paths::create(data)?.state();
+        let db = khien_store::connect(state.unwrap_or(&own)).await?;
         modules::migrate(&db).await?;
         Ok(Self {
             sources: Sources::new(db.clone()),

@@ -38,6 +38,8 @@ use crate::{modules, syslog};
 pub struct Setup {
     /// The data folder.
     pub data: PathBuf,
+    /// Address of the state database, when it is not in the data folder: `postgres://...`.
+    pub state: Option<String>,
     /// Where HTTP is spoken.
     pub listen: SocketAddr,
     /// Where syslog is.
@@ -169,7 +171,8 @@ impl Drop for Queries {
 pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let failed = |source| ServeError::Folder { path: setup.data.clone(), source };
     let paths = Paths::create(&setup.data).map_err(failed)?;
-    let db = khien_store::connect(&paths.state()).await?;
+    let own = paths.state();
+    let db = khien_store::connect(setup.state.as_deref().unwrap_or(&own)).await?;
     modules::migrate(&db).await?;
     let sources = Sources::new(db.clone());
     let writer = Writer::open(&paths.lake().map_err(failed)?).await?;

@@ -41,7 +41,17 @@ impl Server {
 
     /// The same at an address.
     pub fn start_at(binary: &str, data: &Path, listen: &str, arguments: &[&str]) -> Self {
+        Self::run(Command::new(binary), data, listen, arguments)
+    }
+
+    /// The same with the state in another database.
+    pub fn start_with_state(binary: &str, data: &Path, state: &str) -> Self {
         let mut command = Command::new(binary);
+        command.env("KHIEN_STATE", state);
+        Self::run(command, data, "127.0.0.1:0", &[])
+    }
+
+    fn run(mut command: Command, data: &Path, listen: &str, arguments: &[&str]) -> Self {
         command.args(["serve", "--lang", "en", "--listen", listen, "--data"]).arg(data).args(arguments);
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let mut lines = BufReader::new(child.stderr.take().expect("standard error is a pipe")).lines();
@@ -190,7 +200,17 @@ pub fn add_operator(binary: &str, data: &Path, name: &str) -> String {
 
 /// Runs `khien admin`; what it prints.
 pub fn administer(binary: &str, data: &Path, arguments: &[&str]) -> String {
+    administer_with(Command::new(binary), data, arguments)
+}
+
+/// The same with the state in another database.
+pub fn administer_state(binary: &str, data: &Path, state: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(binary);
+    command.env("KHIEN_STATE", state);
+    administer_with(command, data, arguments)
+}
+
+fn administer_with(mut command: Command, data: &Path, arguments: &[&str]) -> String {
     command.args(arguments).arg("--data").arg(data);
     let output = command.output().expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,10 +1,10 @@
 //! `khien admin`: what administrators do on the machine itself.
 
 use anyhow::Context as _;
-use khien_server::admin::{Admin, Kind, NewSoc, Pack, PackState, Quota};
+use khien_server::admin::{Kind, NewSoc, Pack, PackState, Quota};
 use serde_json::json;
 
-use super::runtime;
+use super::{open, runtime};
 use crate::args::{
     AdminCommand, OperatorCommand, PackCommand, PackLive, SocAdd, SocCommand, SocKind, SocList, TextOrJson,
 };
@@ -32,11 +32,11 @@ async fn soc(command: &SocCommand, console: &mut Console<'_>) -> anyhow::Result<
         SocCommand::Add(add) => add_soc(add, console).await?,
         SocCommand::List(list) => list_socs(list, console).await?,
         SocCommand::Token(name) => {
-            let token = Admin::open(&name.data).await?.add_token(&name.name).await?;
+            let token = open(&name.data).await?.add_token(&name.name).await?;
             show_token(token.reveal(), console)?;
         }
         SocCommand::Revoke(name) => {
-            let count = Admin::open(&name.data).await?.revoke(&name.name).await?;
+            let count = open(&name.data).await?.revoke(&name.name).await?;
             writeln!(console.err, "{}", console.text.tokens_revoked(&count.to_string(), &safe::line(&name.name)))?;
         }
     }
@@ -46,11 +46,11 @@ async fn soc(command: &SocCommand, console: &mut Console<'_>) -> anyhow::Result<
 async fn operator(command: &OperatorCommand, console: &mut Console<'_>) -> anyhow::Result<()> {
     match command {
         OperatorCommand::Add(name) => {
-            let token = Admin::open(&name.data).await?.add_operator(&name.name).await?;
+            let token = open(&name.data).await?.add_operator(&name.name).await?;
             show_token(token.reveal(), console)?;
         }
         OperatorCommand::List(list) => {
-            let operators = Admin::open(&list.data).await?.list_operators().await?;
+            let operators = open(&list.data).await?.list_operators().await?;
             if list.output == TextOrJson::Json {
                 let rows = operators.iter().map(|operator| {
                     json!({
@@ -66,7 +66,7 @@ async fn operator(command: &OperatorCommand, console: &mut Console<'_>) -> anyho
             }
         }
         OperatorCommand::Revoke(name) => {
-            Admin::open(&name.data).await?.revoke_operator(&name.name).await?;
+            open(&name.data).await?.revoke_operator(&name.name).await?;
             writeln!(console.err, "{}", console.text.tokens_revoked("1", &safe::line(&name.name)))?;
         }
     }
@@ -77,15 +77,15 @@ async fn pack(command: &PackCommand, console: &mut Console<'_>) -> anyhow::Resul
     let pack = match command {
         PackCommand::Add(add) => {
             let content = std::fs::read(&add.file).with_context(|| add.file.display().to_string())?;
-            Admin::open(&add.data).await?.add_pack(&add.name, &content).await?
+            open(&add.data).await?.add_pack(&add.name, &content).await?
         }
         PackCommand::Live(PackLive { data, name, version, organisation }) => {
             let only = (!organisation.is_empty()).then_some(organisation.as_slice());
-            Admin::open(data).await?.pack_live(name, *version, only).await?
+            open(data).await?.pack_live(name, *version, only).await?
         }
-        PackCommand::Retire(name) => Admin::open(&name.data).await?.retire_pack(&name.name).await?,
+        PackCommand::Retire(name) => open(&name.data).await?.retire_pack(&name.name).await?,
         PackCommand::List(list) => {
-            let packs = Admin::open(&list.data).await?.list_packs().await?;
+            let packs = open(&list.data).await?.list_packs().await?;
             if list.output == TextOrJson::Json {
                 writeln!(console.out, "{}", serde_json::to_string_pretty(&packs)?)?;
                 return Ok(());
@@ -123,7 +123,7 @@ async fn add_soc(add: &SocAdd, console: &mut Console<'_>) -> anyhow::Result<()> 
         events_per_day: add.events_per_day,
     };
     let new = NewSoc { name: add.name.clone(), kind, quota };
-    let (_, token) = Admin::open(&add.data).await?.add_soc(new).await?;
+    let (_, token) = open(&add.data).await?.add_soc(new).await?;
     show_token(token.reveal(), console)
 }
 
@@ -135,7 +135,7 @@ fn show_token(token: &str, console: &mut Console<'_>) -> anyhow::Result<()> {
 }
 
 async fn list_socs(list: &SocList, console: &mut Console<'_>) -> anyhow::Result<()> {
-    let socs = Admin::open(&list.data).await?.list_socs().await?;
+    let socs = open(&list.data).await?.list_socs().await?;
     if list.output == TextOrJson::Json {
         let socs: Vec<_> = (socs.iter())
             .map(|(soc, credentials)| {

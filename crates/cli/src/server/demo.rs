@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use khien_lake::{Limits, Output};
-use khien_server::admin::{self, Admin};
+use khien_server::admin;
 use khien_server::serve::{self as server, Setup, Syslog};
 use serde_json::Value;
 
-use super::{about_rules, lines, log, more, runtime, simulate};
+use super::{about_rules, lines, log, more, open, runtime, simulate, state};
 use crate::args::Demo;
 use crate::detect::run::Linked;
 use crate::engine::{Engine as _, LoadRequest};
@@ -34,6 +34,7 @@ pub fn demo(args: &Demo, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     writeln!(console.err, "{}", about_rules(&loaded, text))?;
     let setup = Setup {
         data: data.to_owned(),
+        state: state(),
         listen: args.listen,
         syslog: Syslog::default(),
         rules: loaded.rules,
@@ -50,7 +51,7 @@ pub fn demo(args: &Demo, console: &mut Console<'_>) -> anyhow::Result<Exit> {
             rate: args.rate,
             sample,
         };
-        let admin = Admin::open(data).await?;
+        let admin = open(data).await?;
         let sending = tokio::spawn(simulate::run(plan, tally.clone()));
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.tick().await;

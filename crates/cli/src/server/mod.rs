@@ -15,6 +15,7 @@ pub use forward::forward;
 pub use said::said;
 pub use search::search;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use khien_detect::rule::load::RuleSet;
 use khien_lake::{Limits, Output};
+use khien_server::admin::{Admin, AdminError};
 use khien_server::serve::{self as server, Setup, Syslog};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
@@ -35,6 +37,16 @@ use crate::text::Text;
 
 fn runtime() -> anyhow::Result<Runtime> {
     Ok(Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Address of the state database when it is not in the data folder. It holds a password, so it stands in no argument.
+fn state() -> Option<String> {
+    std::env::var("KHIEN_STATE").ok().filter(|address| !address.is_empty())
+}
+
+/// The state of a data folder.
+async fn open(data: &Path) -> Result<Admin, AdminError> {
+    Admin::open(data, state().as_deref()).await
 }
 
 /// Runs the server until it is told to stop.
@@ -54,6 +66,7 @@ pub fn serve(args: &Serve, console: &mut Console<'_>) -> anyhow::Result<Exit> {
     }
     let setup = Setup {
         data: args.data.clone(),
+        state: state(),
         listen: args.listen,
         syslog: Syslog {
             udp: args.syslog_udp,

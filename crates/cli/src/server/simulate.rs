@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use fastrand::Rng;
-use khien_server::admin::{Admin, AdminError, Kind, NewSoc, Quota, SourcesError};
+use khien_server::admin::{AdminError, Kind, NewSoc, Quota, SourcesError};
 use reqwest::{Client, StatusCode};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::lines::Sample;
+use super::open;
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ impl Tally {
 
 /// Enters `count` SOCs in the data folder, or gives those that are there another token.
 pub(super) async fn enter_socs(data: &Path, count: usize) -> anyhow::Result<Vec<String>> {
-    let admin = Admin::open(data).await?;
+    let admin = open(data).await?;
     let mut tokens = Vec::with_capacity(count);
     for number in 1..=count {
         let name = format!("simulated-{number:03}");

@@ -391,3 +391,100 @@ fn the_state_may_be_in_postgresql() {
     server.stop();
     assert!(!data.join("state.db").exists());
 }
+
+/// What another SOC must not see anywhere.
+const SECRET: &str = "marker-of-soc-a";
+
+/// Things of one SOC and of the centre, by what the addresses call them.
+fn things(server: &Server, watch: &str, a: &str) -> Vec<String> {
+    let pack = RULES.replace("level: low", "level: high").replace("Door tried often", SECRET);
+    let authorization = format!("Bearer {watch}");
+    let added = server.request("PUT", "/v1/packs/marked", &[("authorization", &authorization)], pack.as_bytes());
+    assert_eq!(added.status, 201);
+    server.ask("POST", "/v1/packs/marked/live", watch, &json!({"organisations": ["soc-a"]}));
+    std::thread::sleep(Duration::from_secs(2));
+    for minute in 0..4 {
+        server.post("/v1/ingest?source=doors", a, &tried(minute, SECRET));
+    }
+    let list = json!({"entries": [{"value": SECRET, "reason": SECRET}]});
+    server.ask("PUT", "/v1/exception-lists/marked", watch, &list);
+    let found = alerts(server, a, 2);
+    let made = |path: &str, body: Value| server.ask("POST", path, a, &body).1;
+    let exception = json!({"list": "marked", "field": "x", "organisation": "soc-a", "reason": SECRET});
+    let exception = made("/v1/exceptions", exception)["exception"]["id"].clone();
+    let quiet = json!({"organisation": "soc-a", "entity": "none", "reason": SECRET, "until_ms": 4_102_444_800_000_i64});
+    let quiet = made("/v1/suppressions", quiet)["suppression"]["id"].clone();
+    let hunt = json!({"title": SECRET, "rules": RULES, "from_ms": 0, "to_ms": 4_102_444_800_000_i64});
+    let hunt = made("/v1/hunts", hunt)["hunt"]["id"].clone();
+    let ids = [&found[0]["id"], &found[1]["id"], &exception, &quiet, &hunt];
+    ids.map(|id| id.as_str().expect("an id").to_owned()).to_vec()
+}
+
+#[test]
+fn no_address_shows_or_changes_what_another_soc_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (a, b) = (add_soc(KHIEN, &data, "soc-a", &[]), add_soc(KHIEN, &data, "soc-b", &[]));
+    let watch = add_operator(KHIEN, &data, "watch");
+    let server = Server::start(KHIEN, &data, &[]);
+    let ids = things(&server, &watch, &a);
+    let all = || -> Vec<Value> {
+        let paths =
+            ["/v1/alerts", "/v1/exceptions", "/v1/suppressions", "/v1/hunts", "/v1/packs", "/v1/exception-lists"];
+        paths.map(|path| server.ask("GET", path, &watch, &Value::Null).1).to_vec()
+    };
+    let hunt = format!("/v1/hunts/{}", ids[4]);
+    wait(&server, &hunt, &a, |hunt| hunt["hunt"]["stage"] == json!("done"));
+    let before = all();
+    let document = server.request("GET", "/v1/openapi.json", &[], b"").json();
+    let body = json!({
+        "query": "", "sql": "SELECT * FROM events UNION ALL SELECT * FROM events", "state": "closed", "note": "x",
+        "organisation": "soc-a", "from_ms": 0, "to_ms": 4_102_444_800_000_i64, "reason": "x", "until_ms": 4_102_444_800_000_i64,
+    });
+    // Each body is also tried without what an address does not know.
+    let bodies = [
+        body.clone(),
+        json!({"sql": "SELECT * FROM findings"}),
+        json!({"query": SECRET}),
+        json!({"state": "closed"}),
+        json!({"rules": RULES, "organisation": "soc-a", "from_ms": 0, "to_ms": 9}),
+        json!({"from_ms": 0, "to_ms": 9, "organisation": "soc-a"}),
+        json!({"list": "marked", "field": "x", "organisation": "soc-a", "reason": "x"}),
+        json!({"rule": "r", "organisation": "soc-a", "reason": "x", "until_ms": 4_102_444_800_000_i64}),
+        json!({"entries": [{"value": "x", "reason": "x"}]}),
+        json!({"version": 1}),
+    ];
+    let mut tried = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            // What takes events in and what is open to all shows nothing of anybody.
+            if operation["tags"] == json!(["ingest"]) || operation["security"] == json!([]) {
+                continue;
+            }
+            for id in &ids {
+                let path = path.replace("{id}", id).replace("{name}", "marked");
+                let path = if path == "/v1/coverage" {
+                    "/v1/coverage?from_ms=0&to_ms=9&organisation=soc-a".into()
+                } else {
+                    path
+                };
+                for body in &bodies {
+                    let (authorization, json) = (format!("Bearer {b}"), ("content-type", "application/json"));
+                    let headers = [("authorization", authorization.as_str()), json];
+                    let answer = server.request(&method.to_uppercase(), &path, &headers, body.to_string().as_bytes());
+                    assert!(answer.status < 500, "{method} {path}: {answer:?}");
+                    assert!(!answer.body.contains(SECRET), "{method} {path}: {answer:?}");
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert!(tried > 1_000, "{tried}");
+    // Hunts of the other SOC are its own.
+    let mut after = all();
+    if let Some(hunts) = after[3]["hunts"].as_array_mut() {
+        hunts.retain(|hunt| hunt["owner"] != json!("soc-b"));
+    }
+    assert_eq!(after, before);
+    server.stop();
+}

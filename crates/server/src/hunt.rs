@@ -33,6 +33,9 @@ use crate::system::now_ms;
 /// Hunts that wait or run.
 const WAITING: usize = 16;
 
+/// Of these, hunts of one SOC.
+const WAITING_OWN: usize = 2;
+
 /// Hunts that are remembered; the oldest are forgotten with their findings.
 const REMEMBERED: usize = 200;
 
@@ -100,7 +103,7 @@ pub(crate) struct Hunt {
 pub(crate) enum HuntError {
     #[error("from_ms must be before to_ms")]
     Period,
-    #[error("{WAITING} hunts wait already; try again when one is done")]
+    #[error("too many hunts wait already; try again when one is done")]
     Busy,
     #[error("the hunt cannot be stored")]
     Io(#[from] io::Error),
@@ -214,8 +217,15 @@ impl Hunts {
         });
         {
             let mut jobs = self.jobs();
-            let waiting = jobs.iter().filter(|job| matches!(job.lock().stage, Stage::Waiting | Stage::Running)).count();
-            if waiting >= WAITING {
+            let mut waiting: Vec<Option<String>> = Vec::new();
+            for job in jobs.iter() {
+                let other = job.lock();
+                if matches!(other.stage, Stage::Waiting | Stage::Running) {
+                    waiting.push(other.owner.clone());
+                }
+            }
+            let own = waiting.iter().filter(|owner| **owner == hunt.owner).count();
+            if waiting.len() >= WAITING || hunt.owner.is_some() && own >= WAITING_OWN {
                 return Err(HuntError::Busy);
             }
             self.remember(&hunt)?;

@@ -13,7 +13,7 @@ use datafusion::scalar::ScalarValue;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::{Limits, QueryError, Reader, Scope, failure};
+use super::{Limits, QueryError, Reader, Scope, Task, failure};
 use crate::search::{self, SearchFault, reasons};
 
 /// What is looked for. See [`crate::search`] for the language.
@@ -96,10 +96,11 @@ impl Reader {
         let work = async move { this.find(&search, &scope, limits).await };
         let runtime = self.runtime.clone().unwrap_or_else(tokio::runtime::Handle::current);
         let mut task = runtime.spawn(work);
+        // Whoever goes away ends it.
+        let _end = Task(task.abort_handle());
         if let Ok(done) = timeout(limits.time, &mut task).await {
             return done.unwrap_or(Err(QueryError::Lake(crate::LakeError::Ended)));
         }
-        task.abort();
         Err(QueryError::Time(limits.time))
     }
 

@@ -12,6 +12,7 @@ use khien_lake::Writer;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::correlating::When;
 use super::worker::Lot;
 use super::{Correlating, Done, chain};
 use crate::rules::RuleBook;
@@ -180,7 +181,7 @@ impl Committer {
             upkeep.after_commit(&mut writer, &lots).await;
         }
         self.commit(&mut writer, &mut waiting).await;
-        self.correlating.save(true).await;
+        self.correlating.save(When::Now).await;
     }
 
     fn add(&mut self, mut lot: Lot, done: Done, writer: &mut Writer, waiting: &mut Waiting) {
@@ -218,7 +219,9 @@ impl Committer {
         self.progress.commits.fetch_add(1, Ordering::Relaxed);
         self.progress.committed.send_replace(waiting.sequence);
         (waiting.bytes, waiting.since) = (0, None);
-        self.correlating.save(false).await;
+        // Only correlations still need what could be given up.
+        let when = if self.journal.can_trim(waiting.sequence) { When::Soon } else { When::Due };
+        self.correlating.save(when).await;
         self.trim(waiting.sequence.min(self.correlating.saved())).await;
     }
 

@@ -17,8 +17,20 @@ use super::finding::Found;
 use super::worker::Lot;
 use crate::rules::RuleBook;
 
-/// How often the state is saved.
+/// How often the state is saved, and how often at most.
 const SAVING: Duration = Duration::from_secs(10);
+const SOONEST: Duration = Duration::from_secs(2);
+
+/// When the state is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// When it is time.
+    Due,
+    /// As soon as may be: the journal could give something up.
+    Soon,
+    /// Now.
+    Now,
+}
 
 /// What a saved state begins with; the number of the last batch follows.
 const MAGIC: &[u8; 8] = b"khcorr01";
@@ -98,8 +110,8 @@ impl Correlating {
         }
     }
 
-    /// Saves the state when it is time, or `now`. It must be that behind a commit.
-    pub(crate) async fn save(&mut self, now: bool) {
+    /// Saves the state, which must be that behind a commit.
+    pub(super) async fn save(&mut self, when: When) {
         if self.seen == self.saved {
             return;
         }
@@ -107,7 +119,12 @@ impl Correlating {
             self.saved = self.seen;
             return;
         }
-        if !now && self.since.is_some_and(|since| since.elapsed() < SAVING) {
+        let pause = match when {
+            When::Due => SAVING,
+            When::Soon => SOONEST,
+            When::Now => Duration::ZERO,
+        };
+        if self.since.is_some_and(|since| since.elapsed() < pause) {
             return;
         }
         self.since = Some(Instant::now());

@@ -89,6 +89,7 @@ words! {
         vi: "không có gì để gửi: nêu --follow, --syslog-udp hoặc --syslog-tcp",
         en: "there is nothing to send: give --follow, --syslog-udp or --syslog-tcp"
     }
+    lifted { vi: "đã dỡ", en: "lifted" }
     revoked { vi: "đã thu hồi", en: "revoked" }
     pack_draft { vi: "nháp", en: "draft" }
     pack_live { vi: "đang áp dụng", en: "in force" }
@@ -240,6 +241,10 @@ messages! {
     address_unusable(address) {
         vi: "`{address}` không phải địa chỉ máy chủ; viết http://HOST:PORT hoặc https://HOST",
         en: "`{address}` is no address of a server; write http://HOST:PORT or https://HOST"
+    }
+    kept_by_default(days, legal) {
+        vi: "mặc định: {days} ngày ({legal})",
+        en: "by default: {days} days ({legal})"
     }
     search_total(count) { vi: "{count} sự kiện", en: "{count} events" }
     tokens(count) { vi: "{count} mã truy cập", en: "{count} tokens" }

@@ -77,13 +77,13 @@ fn plan(table: &DeltaTable) -> Result<Option<Plan>, LakeError> {
 }
 
 /// The columns of files: those by which the table is divided are not in them.
-fn columns(shape: &Shape) -> SchemaRef {
+pub(crate) fn columns(shape: &Shape) -> SchemaRef {
     let fields = shape.schema.fields().iter().filter(|field| !shape.dividing.contains(&field.name().as_str()));
     Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
 }
 
 /// The same rows with all of `columns`; what a file of an earlier version lacks is null.
-fn complete(batch: &RecordBatch, columns: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn complete(batch: &RecordBatch, columns: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let column = |field: &Arc<Field>| match batch.column_by_name(field.name()) {
         Some(column) => arrow::compute::cast(column, field.data_type()),
         None => Ok(new_null_array(field.data_type(), batch.num_rows())),

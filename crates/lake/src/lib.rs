@@ -12,6 +12,7 @@ mod columns;
 mod compact;
 mod files;
 mod query;
+mod retention;
 pub mod search;
 mod table;
 #[cfg(test)]
@@ -20,5 +21,6 @@ mod writer;
 
 pub use columns::{EventRow, EventRows, FindingRow, FindingRows, row_time};
 pub use query::{Answer, Facet, Found, Limits, Output, QueryError, Reader, Scope, Search};
+pub use retention::{Expiry, Hold, Keep, Retention};
 pub use table::LakeError;
 pub use writer::{Committed, Writer};

@@ -149,6 +149,17 @@ pub(crate) async fn commit_rearranged(table: &mut DeltaTable, actions: Vec<Actio
     Ok(())
 }
 
+/// Commits that rows were removed.
+pub(crate) async fn commit_removal(table: &mut DeltaTable, actions: Vec<Action>) -> Result<(), LakeError> {
+    let operation = DeltaOperation::Delete { predicate: None };
+    let log = table.log_store();
+    let state = table.snapshot()?;
+    let commit = CommitBuilder::from(CommitProperties::default()).with_actions(actions);
+    let commit = commit.build(Some(state), log, operation).await?;
+    table.state = Some(commit.snapshot());
+    Ok(())
+}
+
 /// How long files that no state needs any more are kept for queries that have begun.
 const KEPT: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 

@@ -293,3 +293,41 @@ async fn a_lake_of_an_earlier_version_gets_new_columns() {
     while writer.compact(2_000).await.unwrap() {}
     assert_eq!(ask(&writer.reader(), sql, &Scope::All).await.unwrap(), seen);
 }
+
+/// Removes all that is over.
+async fn expire_all(writer: &mut Writer, retention: &Retention, now_ms: i64) -> u64 {
+    let (mut removed, mut next) = (0, Some(Expiry::default()));
+    while let Some(expiry) = next {
+        let (rows, behind) = writer.expire(retention, now_ms, expiry).await.unwrap();
+        (removed, next) = (removed + rows, behind);
+    }
+    removed
+}
+
+#[tokio::test]
+async fn rows_that_are_over_go_and_others_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = filled(&folder).await;
+    let keep = |organisation: Option<&str>, days| Keep {
+        organisation: organisation.map(str::to_owned),
+        class_uid: None,
+        days,
+    };
+    let day = |days: i64| (20_000 + days) * 86_400_000;
+    let mut retention = Retention { rules: vec![keep(None, 366), keep(Some("soc-a"), 10)], holds: Vec::new() };
+    assert_eq!(expire_all(&mut writer, &retention, day(10)).await, 0);
+    retention.holds.push(Hold { organisation: None, from_day: 0, to_day: 30_000 });
+    assert_eq!(expire_all(&mut writer, &retention, day(100)).await, 0);
+    retention.holds.clear();
+    // Ten events and a finding of one SOC, in files that it shares with another.
+    assert_eq!(expire_all(&mut writer, &retention, day(100)).await, 11);
+    let left = "SELECT organisation, count(*) AS n, count(DISTINCT raw) AS d FROM events GROUP BY 1";
+    assert_eq!(ask(&writer.reader(), left, &Scope::All).await.unwrap(), "organisation,n,d\nsoc-b,5,5\n");
+    assert_eq!(ask(&writer.reader(), "SELECT count(*) AS n FROM findings", &Scope::All).await.unwrap(), "n\n0\n");
+    assert_eq!(writer.committed(), Committed { events: 2, findings: 2 });
+    assert_eq!(expire_all(&mut writer, &retention, day(400)).await, 5);
+    drop(writer);
+    let again = Writer::open(&lake(&folder)).await.unwrap();
+    assert_eq!(again.committed(), Committed { events: 2, findings: 2 });
+    assert_eq!(ask(&again.reader(), "SELECT count(*) AS n FROM events", &Scope::All).await.unwrap(), "n\n0\n");
+}

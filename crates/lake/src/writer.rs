@@ -8,6 +8,7 @@ use url::Url;
 use crate::columns::{EventRows, FindingRows, Rows};
 use crate::compact::compact;
 use crate::query::Reader;
+use crate::retention::{Expiry, Retention, expire};
 use crate::table::{self, LakeError, Shape};
 
 /// Up to which batch of the journal the tables go.
@@ -146,6 +147,31 @@ impl Writer {
         }
         self.show();
         Ok(removed)
+    }
+
+    /// Removes rows that are kept no longer, from some files behind those of before; how many, and how far it has come,
+    /// `None` when it is done. To be begun once a day.
+    ///
+    /// # Errors
+    /// When a table cannot be read or written; what was removed until then stays removed.
+    pub async fn expire(
+        &mut self,
+        retention: &Retention,
+        now_ms: i64,
+        expiry: Expiry,
+    ) -> Result<(u64, Option<Expiry>), LakeError> {
+        let today = now_ms.div_euclid(86_400_000) as i32;
+        let Open { table, shape, .. } = if expiry.findings { &mut self.findings } else { &mut self.events };
+        let (removed, last) = expire(table, shape, retention, today, now_ms, expiry.after.as_deref()).await?;
+        if removed > 0 {
+            self.show();
+        }
+        let next = match last {
+            Some(after) => Some(Expiry { after: Some(after), ..expiry }),
+            None if expiry.findings => None,
+            None => Some(Expiry { findings: true, after: None }),
+        };
+        Ok((removed, next))
     }
 
     /// Files of `events` and of `findings`.

@@ -7,8 +7,10 @@ pub use khien_detections::{ContentError, DetectionsError, Pack, PackState};
 pub use khien_identity::IdentityError;
 use khien_identity::{Identity, Operator};
 use khien_lake::{Answer, Found, Limits, QueryError, Reader, Scope, Search};
-pub use khien_sources::{Credential, Kind, NewSoc, Quota, Soc, SourcesError, Token};
-use khien_sources::{Moment, Sources};
+pub use khien_sources::{
+    Credential, KeepRule, KeepingError, Kind, LegalHold, NewSoc, Quota, Soc, SourcesError, Token, default_keeping,
+};
+use khien_sources::{Keeping, Moment, Sources};
 use khien_store::StoreError;
 use thiserror::Error;
 
@@ -33,6 +35,9 @@ pub enum AdminError {
     /// The register of packs says no.
     #[error(transparent)]
     Detections(#[from] DetectionsError),
+    /// The register of retention says no.
+    #[error(transparent)]
+    Keeping(#[from] KeepingError),
     /// A pack cannot be used.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -43,6 +48,7 @@ pub struct Admin {
     sources: Sources,
     identity: Identity,
     detections: Detections,
+    keeping: Keeping,
 }
 
 /// Who acts on the machine itself.
@@ -60,7 +66,8 @@ impl Admin {
         Ok(Self {
             sources: Sources::new(db.clone()),
             identity: Identity::new(db.clone()),
-            detections: Detections::new(db),
+            detections: Detections::new(db.clone()),
+            keeping: Keeping::new(db),
         })
     }
 
@@ -148,6 +155,64 @@ impl Admin {
     /// When it is not in force.
     pub async fn retire_pack(&self, name: &str) -> Result<Pack, AdminError> {
         Ok(self.detections.retire(name, &actor()).await?)
+    }
+
+    /// Says how long events of a SOC, a class, or both are kept.
+    ///
+    /// # Errors
+    /// When days or reason are missing.
+    pub async fn set_keeping(
+        &self,
+        of: (Option<String>, Option<i32>),
+        days: u32,
+        reason: &str,
+    ) -> Result<KeepRule, AdminError> {
+        Ok(self.keeping.set(of, days, (reason.to_owned(), ACTOR), system::now_ms()).await?)
+    }
+
+    /// Removes a rule of retention.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn remove_keeping(&self, id: uuid::Uuid) -> Result<(), AdminError> {
+        Ok(self.keeping.remove(id, system::now_ms()).await?)
+    }
+
+    /// The rules of retention.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list_keeping(&self) -> Result<Vec<KeepRule>, AdminError> {
+        Ok(self.keeping.rules().await?)
+    }
+
+    /// Puts events of a period on legal hold.
+    ///
+    /// # Errors
+    /// When the reason is missing or the period is none.
+    pub async fn add_hold(
+        &self,
+        organisation: Option<String>,
+        period_ms: (i64, i64),
+        reason: &str,
+    ) -> Result<LegalHold, AdminError> {
+        Ok(self.keeping.hold(organisation, period_ms, (reason.to_owned(), ACTOR), system::now_ms()).await?)
+    }
+
+    /// Lifts a hold.
+    ///
+    /// # Errors
+    /// When there is none that is not lifted.
+    pub async fn lift_hold(&self, id: uuid::Uuid, reason: &str) -> Result<(), AdminError> {
+        Ok(self.keeping.lift(id, (reason, ACTOR), system::now_ms()).await?)
+    }
+
+    /// All holds.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list_holds(&self) -> Result<Vec<LegalHold>, AdminError> {
+        Ok(self.keeping.holds().await?)
     }
 
     /// How many alerts nobody has decided and nothing suppresses.

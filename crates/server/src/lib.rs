@@ -11,6 +11,7 @@ pub mod forward;
 mod http;
 mod hunt;
 mod keeper;
+mod keeping;
 mod ledger;
 mod modules;
 mod paths;

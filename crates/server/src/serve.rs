@@ -12,7 +12,7 @@ use khien_detections::{Detections, DetectionsError};
 use khien_identity::Identity;
 use khien_ingest::journal::{Journal, OpenError, Options, RealDisk, Running};
 use khien_lake::{LakeError, Writer};
-use khien_sources::{Sources, SourcesError};
+use khien_sources::{Keeping, Sources, SourcesError};
 use khien_store::StoreError;
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
@@ -198,7 +198,13 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let progress = Arc::new(Progress::default());
     let queries = Queries::start(workers(setup.threads)).map_err(ServeError::Thread)?;
     let reader = queries.handle().into_iter().fold(writer.reader(), khien_lake::Reader::on);
-    let commit = Committer::new(journal.trimmer(), Some(paths.lake_folder()), correlating, progress.clone());
+    let commit = Committer::new(
+        journal.trimmer(),
+        Some(paths.lake_folder()),
+        correlating,
+        Keeping::new(db.clone()),
+        progress.clone(),
+    );
     let pipeline = Pipeline::start(&journal, &rules, writer, commit, workers(setup.threads));
     listeners.spawn(keeper.run(rules, stopping.clone()));
     let alerting = Alerting { detections: detections.clone(), reader: reader.clone(), progress: progress.clone() };

@@ -1,4 +1,4 @@
-//! The register of SOCs: who may send events, with which credentials, and how much.
+//! The register of SOCs: who may send events, with which credentials, and how much; and how long events are kept.
 //!
 //! A SOC (security operations centre) is an organisation that sends events. It has credentials, of which only a hash is
 //! kept, and a quota. What it is not: it takes in no event; see `khien-ingest`. Invariants: a token is shown once, when
@@ -7,10 +7,12 @@
 mod migrations;
 mod model;
 mod reasons;
+mod retention;
 mod service;
 mod store;
 
 pub use khien_identity::{Moment, Token};
 pub use migrations::migrations;
 pub use model::{Credential, Kind, NewSoc, Quota, Soc};
+pub use retention::{Default as DefaultKeeping, KeepRule, Keeping, KeepingError, LegalHold, default_keeping};
 pub use service::{Sources, SourcesError};

@@ -1,10 +1,11 @@
 //! The tables of this module.
 
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, big_integer_null, integer, integer_null, string, string_null, uuid};
 
 /// All migrations of this module.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Register)]
+    vec![Box::new(Register), Box::new(Keeping)]
 }
 
 /// `soc` and `soc_credential`.
@@ -59,5 +60,45 @@ impl MigrationTrait for Register {
             .foreign_key(ForeignKey::create().from(SocCredential::Table, SocCredential::SocId).to(Soc::Table, Soc::Id))
             .to_owned();
         manager.create_table(credential).await
+    }
+}
+
+/// `keep_rule` and `legal_hold`.
+struct Keeping;
+
+impl MigrationName for Keeping {
+    fn name(&self) -> &'static str {
+        "m20261128_000003_sources_keeping"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Keeping {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let rule = Table::create()
+            .table("keep_rule")
+            .col(uuid("id").primary_key())
+            .col(string_null("organisation"))
+            .col(integer_null("class_uid"))
+            .col(integer("days"))
+            .col(string("reason"))
+            .col(string("actor"))
+            .col(big_integer("created_ms"))
+            .col(big_integer_null("removed_ms"))
+            .to_owned();
+        manager.create_table(rule).await?;
+        let hold = Table::create()
+            .table("legal_hold")
+            .col(uuid("id").primary_key())
+            .col(string_null("organisation"))
+            .col(big_integer("from_ms"))
+            .col(big_integer("to_ms"))
+            .col(string("reason"))
+            .col(string("actor"))
+            .col(big_integer("created_ms"))
+            .col(big_integer_null("lifted_ms"))
+            .col(string_null("lifted"))
+            .to_owned();
+        manager.create_table(hold).await
     }
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "everything here is a test")]
 
-use khien_sources::{Kind, Moment, NewSoc, Quota, Sources, SourcesError, migrations};
+use khien_sources::{
+    Keeping, KeepingError, Kind, Moment, NewSoc, Quota, Sources, SourcesError, default_keeping, migrations,
+};
 use khien_testkit::postgres::Postgres;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -63,17 +65,46 @@ async fn holds(sources: &Sources) {
     assert_eq!(list.len(), 2);
 }
 
+/// Retention rules and legal holds, on every database.
+async fn keeping_holds(url: &str) {
+    let db = khien_store::connect(url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    let keeping = Keeping::new(db);
+    assert_eq!(default_keeping().days, 366);
+    let soc = || (Some("a".to_owned()), None);
+    let because = || ("NĐ 333, Điều 16".to_owned(), "Lan");
+    let first = keeping.set(soc(), 90, because(), 1).await.unwrap();
+    keeping.set((None, Some(4003)), 30, because(), 2).await.unwrap();
+    let second = keeping.set(soc(), 400, because(), 3).await.unwrap();
+    let days: Vec<i32> = keeping.rules().await.unwrap().iter().map(|rule| rule.days).collect();
+    assert_eq!(days, [30, 400]);
+    assert!(matches!(keeping.remove(first.id, 4).await, Err(KeepingError::Unknown(_))));
+    keeping.remove(second.id, 4).await.unwrap();
+    assert_eq!(keeping.rules().await.unwrap().len(), 1);
+    for refused in [keeping.set(soc(), 0, because(), 5).await, keeping.set(soc(), 5, (" ".into(), "Lan"), 5).await] {
+        assert!(matches!(refused, Err(KeepingError::Invalid(_))), "{refused:?}");
+    }
+    let hold = keeping.hold(None, (5, 9), because(), 6).await.unwrap();
+    assert!(matches!(keeping.hold(None, (9, 5), because(), 6).await, Err(KeepingError::Invalid(_))));
+    keeping.lift(hold.id, ("case closed", "Minh"), 7).await.unwrap();
+    assert!(matches!(keeping.lift(hold.id, ("again", "Minh"), 8).await, Err(KeepingError::Unknown(_))));
+    let holds = keeping.holds().await.unwrap();
+    assert_eq!((holds[0].lifted_ms, holds[0].lifted.as_deref()), (Some(7), Some("Minh: case closed")));
+}
+
 #[tokio::test]
 async fn the_register_holds_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("state.db").display());
     holds(&register(&url).await).await;
+    keeping_holds(&url).await;
 }
 
 #[tokio::test]
 async fn the_register_holds_on_postgresql() {
     let Some(postgres) = Postgres::start() else { return };
     holds(&register(&postgres.url()).await).await;
+    keeping_holds(&postgres.url()).await;
 }
 
 #[tokio::test]

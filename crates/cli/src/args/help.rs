@@ -245,6 +245,66 @@ const COMMANDS: &[CommandHelp] = &[
         after: ["", ""],
     },
     CommandHelp {
+        path: "khien admin retention",
+        about: ["Quản lý thời hạn lưu giữ sự kiện", "Manages how long events are kept"],
+        usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
+        after: [
+            "Mặc định: 366 ngày. Quy tắc cụ thể nhất được áp dụng: SOC và lớp, SOC, lớp.",
+            "By default 366 days. The rule that says most counts: SOC and class, SOC, class.",
+        ],
+    },
+    CommandHelp {
+        path: "khien admin retention list",
+        about: ["Liệt kê các quy tắc lưu giữ", "Lists the rules of retention"],
+        usage: ["[TÙY CHỌN]", "[OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin retention set",
+        about: [
+            "Đặt thời hạn lưu giữ, thay cho quy tắc trước",
+            "Says how long events are kept, instead of what was said before",
+        ],
+        usage: ["--days <SỐ> --reason <LÝ_DO> [TÙY CHỌN]", "--days <N> --reason <REASON> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin retention remove",
+        about: ["Xóa một quy tắc lưu giữ", "Removes a rule of retention"],
+        usage: ["--id <MÃ> [TÙY CHỌN]", "--id <ID> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin hold",
+        about: ["Quản lý lệnh giữ dữ liệu (legal hold)", "Manages legal holds"],
+        usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
+        after: [
+            "Dữ liệu đang bị giữ không bị xóa dù đã hết thời hạn lưu giữ.",
+            "What is on hold is not removed although its time is over.",
+        ],
+    },
+    CommandHelp {
+        path: "khien admin hold list",
+        about: ["Liệt kê các lệnh giữ", "Lists the holds"],
+        usage: ["[TÙY CHỌN]", "[OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin hold add",
+        about: ["Giữ dữ liệu của một khoảng thời gian", "Puts events of a period on hold"],
+        usage: [
+            "--from <NGÀY> --until <NGÀY> --reason <LÝ_DO> [TÙY CHỌN]",
+            "--from <DATE> --until <DATE> --reason <REASON> [OPTIONS]",
+        ],
+        after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin hold lift",
+        about: ["Dỡ một lệnh giữ", "Lifts a hold"],
+        usage: ["--id <MÃ> --reason <LÝ_DO> [TÙY CHỌN]", "--id <ID> --reason <REASON> [OPTIONS]"],
+        after: ["", ""],
+    },
+    CommandHelp {
         path: "khien admin pack",
         about: ["Quản lý các gói luật và phiên bản của chúng", "Manages packs of rules and their versions"],
         usage: ["<LỆNH> [TÙY CHỌN]", "<COMMAND> [OPTIONS]"],
@@ -688,6 +748,13 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         ],
     ),
     argument("search", "query", ["CÂU_TÌM", "QUERY"], ["Điều cần tìm", "What is looked for"]),
+    argument("*", "soc", NAME, ["Chỉ của SOC này [mặc định: mọi SOC]", "Of this SOC only [default: all SOCs]"]),
+    argument("*", "class", NUMBER, ["Chỉ của lớp OCSF này, như 4003", "Of this OCSF class only, such as 4003"]),
+    argument("*", "days", NUMBER, ["Số ngày lưu giữ", "How many days"]),
+    argument("*", "reason", ["LÝ_DO", "REASON"], ["Lý do hoặc căn cứ pháp lý", "Why, or the legal basis"]),
+    argument("*", "from", ["NGÀY", "DATE"], ["Ngày đầu, như 2026-11-20", "First day, such as 2026-11-20"]),
+    argument("*", "until", ["NGÀY", "DATE"], ["Ngày cuối", "Last day"]),
+    argument("*", "id", ["MÃ", "ID"], ["Mã trong danh sách", "The number in the list"]),
     argument("*", "name", NAME, ["Tên", "Name"]),
     argument(
         "add",

@@ -402,6 +402,113 @@ pub enum AdminCommand {
     Operator(OperatorAdmin),
     /// Packs of rules.
     Pack(PackAdmin),
+    /// How long events are kept.
+    Retention(RetentionAdmin),
+    /// Legal holds.
+    Hold(HoldAdmin),
+}
+
+/// `khien admin retention`
+#[derive(Args, Debug)]
+pub struct RetentionAdmin {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: RetentionCommand,
+}
+
+/// The commands of `khien admin retention`.
+#[derive(Subcommand, Debug)]
+pub enum RetentionCommand {
+    /// Lists the rules.
+    List(SocList),
+    /// Says how long.
+    Set(RetentionSet),
+    /// Removes a rule.
+    Remove(Numbered),
+}
+
+/// `khien admin retention set`
+#[derive(Args, Debug)]
+pub struct RetentionSet {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Of this SOC.
+    #[arg(long)]
+    pub soc: Option<String>,
+    /// Of this OCSF class.
+    #[arg(long)]
+    pub class: Option<i32>,
+    /// Days.
+    #[arg(long)]
+    pub days: u32,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+}
+
+/// `khien admin hold`
+#[derive(Args, Debug)]
+pub struct HoldAdmin {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: HoldCommand,
+}
+
+/// The commands of `khien admin hold`.
+#[derive(Subcommand, Debug)]
+pub enum HoldCommand {
+    /// Lists them.
+    List(SocList),
+    /// Adds one.
+    Add(HoldAdd),
+    /// Lifts one.
+    Lift(HoldLift),
+}
+
+/// `khien admin hold add`
+#[derive(Args, Debug)]
+pub struct HoldAdd {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Of this SOC.
+    #[arg(long)]
+    pub soc: Option<String>,
+    /// First day.
+    #[arg(long)]
+    pub from: jiff::civil::Date,
+    /// Last day.
+    #[arg(long)]
+    pub until: jiff::civil::Date,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+}
+
+/// `khien admin hold lift`
+#[derive(Args, Debug)]
+pub struct HoldLift {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Number.
+    #[arg(long)]
+    pub id: uuid::Uuid,
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+}
+
+/// What has a number.
+#[derive(Args, Debug)]
+pub struct Numbered {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Number.
+    #[arg(long)]
+    pub id: uuid::Uuid,
 }
 
 /// `khien admin operator`

@@ -1,12 +1,13 @@
 //! `khien admin`: what administrators do on the machine itself.
 
 use anyhow::Context as _;
-use khien_server::admin::{Kind, NewSoc, Pack, PackState, Quota};
+use khien_server::admin::{KeepRule, Kind, LegalHold, NewSoc, Pack, PackState, Quota, default_keeping};
 use serde_json::json;
 
 use super::{open, runtime};
 use crate::args::{
-    AdminCommand, OperatorCommand, PackCommand, PackLive, SocAdd, SocCommand, SocKind, SocList, TextOrJson,
+    AdminCommand, HoldAdd, HoldCommand, HoldLift, Numbered, OperatorCommand, PackCommand, PackLive, RetentionCommand,
+    RetentionSet, SocAdd, SocCommand, SocKind, SocList, TextOrJson,
 };
 use crate::exit::Exit;
 use crate::safe;
@@ -22,6 +23,8 @@ pub fn admin(command: &AdminCommand, console: &mut Console<'_>) -> anyhow::Resul
             AdminCommand::Soc(socs) => soc(&socs.command, console).await?,
             AdminCommand::Operator(operators) => operator(&operators.command, console).await?,
             AdminCommand::Pack(packs) => pack(&packs.command, console).await?,
+            AdminCommand::Retention(rules) => retention(&rules.command, console).await?,
+            AdminCommand::Hold(holds) => hold(&holds.command, console).await?,
         }
         Ok(Exit::Done)
     })
@@ -70,6 +73,74 @@ async fn operator(command: &OperatorCommand, console: &mut Console<'_>) -> anyho
             writeln!(console.err, "{}", console.text.tokens_revoked("1", &safe::line(&name.name)))?;
         }
     }
+    Ok(())
+}
+
+async fn retention(command: &RetentionCommand, console: &mut Console<'_>) -> anyhow::Result<()> {
+    match command {
+        RetentionCommand::List(list) => {
+            let rules = open(&list.data).await?.list_keeping().await?;
+            if list.output == TextOrJson::Json {
+                let all = json!({"default": default_keeping(), "rules": rules});
+                writeln!(console.out, "{}", serde_json::to_string_pretty(&all)?)?;
+                return Ok(());
+            }
+            let default = default_keeping();
+            let text = console.text;
+            writeln!(
+                console.out,
+                "{}",
+                text.kept_by_default(&text.count(default.days.into()), &default.legal_reference)
+            )?;
+            rules.iter().try_for_each(|rule| show_rule(rule, console))?;
+        }
+        RetentionCommand::Set(RetentionSet { data, soc, class, days, reason }) => {
+            let rule = open(data).await?.set_keeping((soc.clone(), *class), *days, reason).await?;
+            show_rule(&rule, console)?;
+        }
+        RetentionCommand::Remove(Numbered { data, id }) => open(data).await?.remove_keeping(*id).await?,
+    }
+    Ok(())
+}
+
+fn show_rule(rule: &KeepRule, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let soc = rule.organisation.as_deref().map_or_else(|| console.text.pack_all().to_owned(), str::to_owned);
+    let class = rule.class_uid.map_or_else(|| "*".to_owned(), |class| class.to_string());
+    let (soc, reason) = (safe::line(&soc), safe::line(&rule.reason));
+    writeln!(console.out, "{}\t{soc}\t{class}\t{}\t{reason}", rule.id, rule.days)?;
+    Ok(())
+}
+
+async fn hold(command: &HoldCommand, console: &mut Console<'_>) -> anyhow::Result<()> {
+    match command {
+        HoldCommand::List(list) => {
+            let holds = open(&list.data).await?.list_holds().await?;
+            if list.output == TextOrJson::Json {
+                writeln!(console.out, "{}", serde_json::to_string_pretty(&holds)?)?;
+                return Ok(());
+            }
+            holds.iter().try_for_each(|hold| show_hold(hold, console))?;
+        }
+        HoldCommand::Add(HoldAdd { data, soc, from, until, reason }) => {
+            let start =
+                |date: jiff::civil::Date| Ok(date.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_millisecond());
+            let day = |date| start(date).map_err(|error: jiff::Error| anyhow::anyhow!(error));
+            let period_ms = (day(*from)?, day(*until)?);
+            let hold = open(data).await?.add_hold(soc.clone(), period_ms, reason).await?;
+            show_hold(&hold, console)?;
+        }
+        HoldCommand::Lift(HoldLift { data, id, reason }) => open(data).await?.lift_hold(*id, reason).await?,
+    }
+    Ok(())
+}
+
+fn show_hold(hold: &LegalHold, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let soc = hold.organisation.as_deref().map_or_else(|| console.text.pack_all().to_owned(), str::to_owned);
+    let date = |ms| jiff::Timestamp::from_millisecond(ms).map(|time| time.strftime("%Y-%m-%d").to_string());
+    let (from, until) = (date(hold.from_ms)?, date(hold.to_ms)?);
+    let state = hold.lifted_ms.map_or("", |_| console.text.lifted());
+    let (soc, reason) = (safe::line(&soc), safe::line(&hold.reason));
+    writeln!(console.out, "{}\t{soc}\t{from}\t{until}\t{reason}\t{state}", hold.id)?;
     Ok(())
 }
 

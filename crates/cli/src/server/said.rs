@@ -46,6 +46,7 @@ fn admin(error: &AdminError, text: Text) -> Option<String> {
         AdminError::Sources(error) => error.said(text.0),
         AdminError::Identity(error) => error.said(text.0),
         AdminError::Detections(error) => error.said(text.0),
+        AdminError::Keeping(error) => error.said(text.0),
         AdminError::Content(error) => Some(error.message().text(text.0)),
         AdminError::Store(_) => None,
     }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use khien_ingest::journal::Trimmer;
-use khien_lake::Writer;
+use khien_lake::{Expiry, Writer};
+use khien_sources::Keeping;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -80,6 +81,7 @@ pub(crate) struct Committer {
     /// Where the lake is on this machine's disks, if it is there.
     folder: Option<PathBuf>,
     correlating: Correlating,
+    keeping: Keeping,
     progress: Arc<Progress>,
 }
 
@@ -98,6 +100,10 @@ struct Upkeep {
     /// Commits since files were put together.
     commits: u32,
     cleaned: Option<Instant>,
+    /// When the removal of rows was begun last.
+    expired: Option<Instant>,
+    /// How far it has come.
+    expiry: Option<Expiry>,
 }
 
 /// Commits after which small files are put together although events wait.
@@ -106,7 +112,31 @@ const COMMITS: u32 = 32;
 /// How often files that nobody needs are removed.
 const CLEANING: Duration = Duration::from_mins(20);
 
+/// How often rows that are kept no longer are removed.
+const EXPIRING: Duration = Duration::from_hours(24);
+
 impl Upkeep {
+    /// Removes rows that are kept no longer, a little with each commit.
+    async fn expire(&mut self, writer: &mut Writer, keeping: &Keeping) {
+        if self.expired.is_none_or(|begun| begun.elapsed() >= EXPIRING) {
+            (self.expired, self.expiry) = (Some(Instant::now()), Some(Expiry::default()));
+        }
+        let Some(expiry) = self.expiry.take() else { return };
+        let retention = match crate::keeping::retention(keeping).await {
+            Ok(retention) => retention,
+            Err(error) => return tracing::error!(error = %chain(&error), "nobody can say how long rows are kept"),
+        };
+        match writer.expire(&retention, now_ms(), expiry).await {
+            Ok((removed, next)) => {
+                if removed > 0 {
+                    tracing::info!(removed, "rows that are kept no longer were removed");
+                }
+                self.expiry = next;
+            }
+            Err(error) => tracing::error!(error = %chain(&error), "rows that are kept no longer cannot be removed"),
+        }
+    }
+
     async fn after_commit(&mut self, writer: &mut Writer, lots: &mpsc::Receiver<Lot>) {
         self.commits += 1;
         while lots.is_empty() || self.commits >= COMMITS {
@@ -138,9 +168,10 @@ impl Committer {
         journal: Trimmer,
         folder: Option<PathBuf>,
         correlating: Correlating,
+        keeping: Keeping,
         progress: Arc<Progress>,
     ) -> Self {
-        Self { journal, folder, correlating, progress }
+        Self { journal, folder, correlating, keeping, progress }
     }
 
     /// The batch behind which it starts.
@@ -179,6 +210,7 @@ impl Committer {
             }
             self.commit(&mut writer, &mut waiting).await;
             upkeep.after_commit(&mut writer, &lots).await;
+            upkeep.expire(&mut writer, &self.keeping).await;
         }
         self.commit(&mut writer, &mut waiting).await;
         self.correlating.save(When::Now).await;

@@ -222,9 +222,9 @@ mod tests {
             from_day: 90,
             to_day: 100,
         };
-        let held = |hold| Retention { rules: vec![keep(None, None, 1)], holds: vec![hold] };
-        assert!(!held(hold(None)).is_over("a", (0, 100), 0, 1_000));
-        assert!(held(hold(None)).is_over("a", (0, 101), 0, 1_000));
-        assert!(held(hold(Some("b"))).is_over("a", (0, 100), 0, 1_000));
+        let with = |hold| Retention { rules: vec![keep(None, None, 1)], holds: vec![hold] };
+        assert!(!with(hold(None)).is_over("a", (0, 100), 0, 1_000));
+        assert!(with(hold(None)).is_over("a", (0, 101), 0, 1_000));
+        assert!(with(hold(Some("b"))).is_over("a", (0, 100), 0, 1_000));
     }
 }

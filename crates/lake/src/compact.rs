@@ -25,8 +25,10 @@ const SIZES: [u64; 3] = [16 << 10, 128 << 10, 1 << 20];
 /// So many files of one kind in one part of the table are worth the work.
 const ENOUGH: usize = 8;
 
-/// Most files that are put together at once.
+/// Most files that are put together at once, and most bytes of them: unpacked they are ten to twenty times as large, and all
+/// of it is in memory.
 const AT_ONCE: usize = 64;
+const BYTES_AT_ONCE: u64 = 6 << 20;
 
 /// Files that become one.
 struct Plan {
@@ -68,6 +70,12 @@ fn plan(table: &DeltaTable) -> Result<Option<Plan>, LakeError> {
         return Ok(None);
     }
     group.truncate(AT_ONCE);
+    let mut bytes = 0;
+    let fits = group.iter().position(|file| {
+        bytes += u64::try_from(file.size()).unwrap_or(0);
+        bytes > BYTES_AT_ONCE
+    });
+    group.truncate(fits.unwrap_or(group.len()).max(2));
     let Some(part) = group.first().and_then(|file| files::part(&file.partition_values_map())) else { return Ok(None) };
     Ok(Some(Plan {
         paths: group.iter().map(deltalake::kernel::LogicalFileView::object_store_path).collect(),

@@ -120,6 +120,18 @@ fn wait(server: &Server, path: &str, token: &str, done: impl Fn(&Value) -> bool)
     answer
 }
 
+/// Waits until the rules have changed so often.
+fn rules_changed(server: &Server, times: u64) {
+    let wanted = format!("khien_rules_revision {times}\n");
+    for _ in 0..600 {
+        if server.request("GET", "/metrics", &[], b"").body.contains(&wanted) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("the rules did not change {times} times");
+}
+
 fn alerts(server: &Server, token: &str, count: usize) -> Vec<Value> {
     let page = wait(server, "/v1/alerts", token, |page| page["alerts"].as_array().is_some_and(|a| a.len() == count));
     page["alerts"].as_array().expect("a list").clone()
@@ -198,7 +210,7 @@ fn packs_go_live_and_their_findings_become_alerts() {
     let exception = json!({"list": "guards", "field": "badge", "reason": "they try doors"});
     let (status, made) = server.ask("POST", "/v1/exceptions", &watch, &exception);
     assert_eq!(status, 201, "{made}");
-    std::thread::sleep(Duration::from_secs(2));
+    rules_changed(&server, 3);
     for minute in 10..14 {
         server.post("/v1/ingest", &a, &tried(minute, "guard"));
     }
@@ -208,7 +220,7 @@ fn packs_go_live_and_their_findings_become_alerts() {
     assert_eq!(server.query(&a, silenced), json!([{"n": 4, "e": 4, "id": id}]));
 
     server.ask("DELETE", "/v1/packs/doors/live", &watch, &Value::Null);
-    std::thread::sleep(Duration::from_secs(2));
+    rules_changed(&server, 4);
     server.post("/v1/ingest", &a, &tried(20, "9"));
     has_events(&server, &a, sent + 5);
     let after = server.query(&watch, "SELECT count(*) AS n FROM findings WHERE exception IS NULL");
@@ -402,7 +414,7 @@ fn things(server: &Server, watch: &str, a: &str) -> Vec<String> {
     let added = server.request("PUT", "/v1/packs/marked", &[("authorization", &authorization)], pack.as_bytes());
     assert_eq!(added.status, 201);
     server.ask("POST", "/v1/packs/marked/live", watch, &json!({"organisations": ["soc-a"]}));
-    std::thread::sleep(Duration::from_secs(2));
+    rules_changed(server, 1);
     for minute in 0..4 {
         server.post("/v1/ingest?source=doors", a, &tried(minute, SECRET));
     }

@@ -1,6 +1,7 @@
 //! Keeps the rules in force what the register of packs and exceptions says.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use khien_detect::indicators::IndicatorSet;
@@ -9,7 +10,7 @@ use khien_detections::{Detections, DetectionsError, InForce as Register, read_pa
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::pipeline::chain;
+use crate::pipeline::{Progress, chain};
 use crate::rules::{Exception, InForce, Pack, RuleBook};
 
 /// How often the register is looked at: another process may have changed it.
@@ -23,12 +24,18 @@ pub(crate) struct Keeper {
     detections: Detections,
     base: RuleSet,
     indicators: Option<Arc<IndicatorSet>>,
+    progress: Arc<Progress>,
     revision: i64,
 }
 
 impl Keeper {
-    pub(crate) fn new(detections: Detections, base: RuleSet, indicators: Option<IndicatorSet>) -> Self {
-        Self { detections, base, indicators: indicators.map(Arc::new), revision: 0 }
+    pub(crate) fn new(
+        detections: Detections,
+        base: RuleSet,
+        indicators: Option<IndicatorSet>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self { detections, base, indicators: indicators.map(Arc::new), progress, revision: 0 }
     }
 
     /// The rules that are to be in force now.
@@ -43,6 +50,7 @@ impl Keeper {
 
     /// Puts new rules in force whenever the register changes, until it is told to stop.
     pub(crate) async fn run(mut self, rules: InForce, mut stop: watch::Receiver<bool>) {
+        self.progress.revision.store(self.revision, Ordering::Relaxed);
         let mut ticks = interval(LOOKING);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -63,6 +71,7 @@ impl Keeper {
         let book = self.rules().await?;
         tracing::info!(rules = book.len(), exceptions = book.exceptions.len(), "other rules are in force");
         rules.replace(book);
+        self.progress.revision.store(self.revision, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -192,10 +192,10 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     };
 
     let detections = Detections::new(db.clone());
-    let mut keeper = Keeper::new(detections.clone(), setup.rules, setup.indicators);
+    let progress = Arc::new(Progress::default());
+    let mut keeper = Keeper::new(detections.clone(), setup.rules, setup.indicators, progress.clone());
     let rules = InForce::new(keeper.rules().await?);
     let correlating = Correlating::open(rules.get(), paths.correlations(), committed.events);
-    let progress = Arc::new(Progress::default());
     let queries = Queries::start(workers(setup.threads)).map_err(ServeError::Thread)?;
     let reader = queries.handle().into_iter().fold(writer.reader(), khien_lake::Reader::on);
     let commit = Committer::new(

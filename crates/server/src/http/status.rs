@@ -25,12 +25,14 @@ pub(crate) async fn metrics(State(state): Shared) -> impl IntoResponse {
     let (progress, journal) = (&state.progress, state.intake.journal());
     let durable = journal.durable();
     let behind = durable.saturating_sub(*progress.committed.borrow());
+    let revision = u64::try_from(progress.revision.load(Ordering::Relaxed)).unwrap_or(0);
     let metrics = [
         ("khien_events_total", "counter", "Events processed", read(&progress.events)),
         ("khien_findings_total", "counter", "Findings", read(&progress.findings)),
         ("khien_malformed_total", "counter", "Records that no decoder could read", read(&progress.malformed)),
         ("khien_lake_commits_total", "counter", "Commits to the lake", read(&progress.commits)),
         ("khien_lake_failures_total", "counter", "Commits that failed and were tried again", read(&progress.failures)),
+        ("khien_rules_revision", "gauge", "Grows with every change of rules in force", revision),
         ("khien_journal_batches", "counter", "Batches accepted since the beginning", durable),
         ("khien_journal_behind_batches", "gauge", "Batches accepted and not yet in the lake", behind),
         ("khien_journal_bytes", "gauge", "Size of the journal", journal.backlog_bytes()),

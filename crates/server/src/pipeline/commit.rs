@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub(crate) struct Progress {
     pub(crate) malformed: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) failures: AtomicU64,
+    /// Grows with every change of the rules that are in force.
+    pub(crate) revision: AtomicI64,
     /// Last batch whose events and findings can be asked for.
     pub(crate) committed: watch::Sender<u64>,
     /// Rules with the first batch that was worked on under each.

@@ -89,6 +89,15 @@ words! {
         vi: "không có gì để gửi: nêu --follow, --syslog-udp hoặc --syslog-tcp",
         en: "there is nothing to send: give --follow, --syslog-udp or --syslog-tcp"
     }
+    no_operators {
+        vi: "chưa có người trực nào; thêm bằng khien admin operator add",
+        en: "there is no operator yet; enter one with khien admin operator add"
+    }
+    no_packs {
+        vi: "chưa có gói luật nào; thêm bằng khien admin pack add",
+        en: "there is no pack yet; add one with khien admin pack add"
+    }
+    no_holds { vi: "không có lệnh giữ nào", en: "there is no hold" }
     lifted { vi: "đã dỡ", en: "lifted" }
     revoked { vi: "đã thu hồi", en: "revoked" }
     pack_draft { vi: "nháp", en: "draft" }

@@ -23,6 +23,7 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext, col, lit};
 use deltalake::DeltaTable;
 use futures::StreamExt as _;
+use khien_base::message::Message;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -80,6 +81,9 @@ pub enum QueryError {
     /// A search is wrong.
     #[error(transparent)]
     Search(#[from] SearchFault),
+    /// What else a search says is wrong.
+    #[error("{0}")]
+    Invalid(Message),
     /// It takes too long.
     #[error("the query took longer than {} seconds", .0.as_secs())]
     Time(Duration),

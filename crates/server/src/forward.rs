@@ -6,7 +6,7 @@
 //! out or read twice.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +17,9 @@ use std::time::Duration;
 use khien_base::hex::hex;
 use khien_ingest::batch::{Batch, Key, Origin};
 use khien_ingest::follow::{Follower, Piece};
-use khien_ingest::journal::{Cursor, Journal, OpenError, Options, RealDisk, Refusal, Running, Stored, Trimmer};
+use khien_ingest::journal::{
+    Cursor, Journal, OpenError, Options, ReadError, RealDisk, Refusal, Running, Stored, Trimmer,
+};
 use khien_sources::{Kind, Quota, Soc};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Certificate, Client, StatusCode};
@@ -30,7 +32,7 @@ use tokio::time::{sleep, timeout};
 use url::Url;
 
 use crate::http::Intake;
-use crate::paths::Paths;
+use crate::paths::{Paths, replace};
 use crate::pipeline::chain;
 use crate::serve::Syslog;
 use crate::syslog;
@@ -151,7 +153,7 @@ pub async fn start(setup: Setup) -> Result<Forwarder, ForwardError> {
     let options = Options { backlog_bytes: BACKLOG, tail_bytes: 16 << 20, keys: 100_000, ..Options::default() };
     let (journal, running, _) = Journal::open(&paths.journal(), state.acknowledged, options, Box::new(RealDisk))?;
     let mut follower = Follower::new(setup.follow.clone(), std::mem::take(&mut state.positions));
-    recall(&journal, state.acknowledged, &mut follower);
+    recall(&journal, state.acknowledged, &mut follower).map_err(failed)?;
 
     let (stop, stopping) = watch::channel(false);
     let counts = Arc::new(Counts::default());
@@ -161,12 +163,12 @@ pub async fn start(setup: Setup) -> Result<Forwarder, ForwardError> {
     let (batches, inbox) = mpsc::channel(2);
     let cursor = journal.cursor(state.acknowledged);
     let acknowledged = Arc::new(AtomicU64::new(state.acknowledged));
-    let keeping = Keeping { path: state_path, acknowledged, is_over: Arc::default(), trimmer: journal.trimmer() };
+    let memory = Memory { path: state_path, acknowledged, is_over: Arc::default(), trimmer: journal.trimmer() };
     let mut threads = vec![std::thread::spawn(move || hand_over(cursor, &batches))];
     let reading = Reading { follower, journal, source: setup.source, counts: counts.clone(), stop: stopping.clone() };
-    let kept = keeping.clone();
+    let kept = memory.clone();
     threads.push(std::thread::spawn(move || reading.run(&kept)));
-    tasks.spawn(send(inbox, sender, keeping, counts.clone(), stopping));
+    tasks.spawn(send(inbox, sender, memory, counts.clone(), stopping));
     Ok(Forwarder { counts, syslog, stop, tasks, threads, journal: running })
 }
 
@@ -195,7 +197,7 @@ fn load(path: &Path) -> io::Result<State> {
 }
 
 /// Finds in the journal up to where files were read after the state was written.
-fn recall(journal: &Journal, acknowledged: u64, follower: &mut Follower) {
+fn recall(journal: &Journal, acknowledged: u64, follower: &mut Follower) -> io::Result<()> {
     let mut cursor = journal.cursor(acknowledged);
     while cursor.position() <= journal.durable() {
         match cursor.next(Duration::ZERO) {
@@ -205,11 +207,16 @@ fn recall(journal: &Journal, acknowledged: u64, follower: &mut Follower) {
                 }
             }
             Ok(Some(_)) => {}
-            Ok(None) => return,
-            Err(error) => tracing::error!(error = %chain(&error), "part of what waits to be sent cannot be read"),
+            Ok(None) => break,
+            Err(ReadError::Io(error)) => return Err(error),
+            Err(error @ ReadError::Lost { .. }) => tracing::error!(%error, "part of what waits to be sent is lost"),
         }
     }
+    Ok(())
 }
+
+/// Longest name of a source that is made of the name of a file, in characters.
+const SOURCE: usize = 50;
 
 /// What batches of files give as their protocol in the journal.
 const FILE: &str = "file";
@@ -247,7 +254,7 @@ async fn listen(
 
 /// What is written from time to time.
 #[derive(Clone)]
-struct Keeping {
+struct Memory {
     path: PathBuf,
     acknowledged: Arc<AtomicU64>,
     /// Nothing more will be sent.
@@ -255,16 +262,12 @@ struct Keeping {
     trimmer: Trimmer,
 }
 
-impl Keeping {
+impl Memory {
     /// Writes what is remembered, and gives up what need not be sent any more.
     fn save(&self, positions: &BTreeMap<u64, u64>) -> io::Result<()> {
         let acknowledged = self.acknowledged.load(Ordering::Acquire);
         let state = State { acknowledged, positions: positions.clone() };
-        let new = self.path.with_extension("new");
-        let mut file = std::fs::File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&state)?)?;
-        file.sync_all()?;
-        std::fs::rename(&new, &self.path)?;
+        replace(&self.path, &serde_json::to_vec(&state)?)?;
         if self.trimmer.can_trim(acknowledged) {
             self.trimmer.trim(acknowledged)?;
         }
@@ -282,7 +285,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn run(mut self, keeping: &Keeping) {
+    fn run(mut self, memory: &Memory) {
         let (mut scanned, mut saved) = (None, std::time::Instant::now());
         while !*self.stop.borrow() {
             if scanned.is_none_or(|at: std::time::Instant| at.elapsed() >= SCANNING) {
@@ -300,18 +303,18 @@ impl Reading {
             }
             if saved.elapsed() >= SAVING {
                 saved = std::time::Instant::now();
-                self.save(keeping);
+                self.save(memory);
             }
         }
         // What the server still takes is remembered too.
-        while !keeping.is_over.load(Ordering::Acquire) {
+        while !memory.is_over.load(Ordering::Acquire) {
             std::thread::sleep(PAUSE);
         }
-        self.save(keeping);
+        self.save(memory);
     }
 
-    fn save(&self, keeping: &Keeping) {
-        if let Err(error) = keeping.save(self.follower.positions()) {
+    fn save(&self, memory: &Memory) {
+        if let Err(error) = memory.save(self.follower.positions()) {
             tracing::error!(%error, "what was sent and read cannot be remembered");
         }
     }
@@ -320,7 +323,11 @@ impl Reading {
     fn take(&mut self, piece: Piece) {
         let Piece { path, key, records } = piece;
         self.counts.rejected.fetch_add(records.rejected, Ordering::Relaxed);
-        let name = || path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = || {
+            // A server takes no other names.
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.chars().filter(|c| !c.is_control()).take(SOURCE).collect::<String>()
+        };
         let origin = Origin {
             organisation: String::new(),
             source: self.source.clone().unwrap_or_else(name),
@@ -389,7 +396,7 @@ fn hand_over(mut cursor: Cursor, batches: &mpsc::Sender<Stored>) {
 async fn send(
     mut inbox: mpsc::Receiver<Stored>,
     sender: Sender,
-    keeping: Keeping,
+    memory: Memory,
     counts: Arc<Counts>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -409,9 +416,9 @@ async fn send(
             break;
         }
         counts.sent.fetch_add(events, Ordering::Relaxed);
-        keeping.acknowledged.store(stored.sequence, Ordering::Release);
+        memory.acknowledged.store(stored.sequence, Ordering::Release);
     }
-    keeping.is_over.store(true, Ordering::Release);
+    memory.is_over.store(true, Ordering::Release);
 }
 
 /// Ends when it is told to stop.

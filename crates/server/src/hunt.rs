@@ -25,6 +25,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::paths::replace;
 use crate::pipeline::{Done, Found, Origin, Worker, chain, entity};
 use crate::reading::rows;
 use crate::rules::RuleBook;
@@ -278,10 +279,7 @@ impl Hunts {
     }
 
     fn remember(&self, hunt: &Hunt) -> io::Result<()> {
-        let path = self.0.folder.join(format!("{}.json", hunt.id));
-        let new = path.with_extension("new");
-        fs::write(&new, serde_json::to_vec(hunt)?)?;
-        fs::rename(new, path)
+        replace(&self.0.folder.join(format!("{}.json", hunt.id)), &serde_json::to_vec(hunt)?)
     }
 
     fn forget(&self, id: Uuid) {

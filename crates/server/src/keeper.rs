@@ -41,11 +41,13 @@ impl Keeper {
     /// The rules that are to be in force now.
     pub(crate) async fn rules(&mut self) -> Result<RuleBook, DetectionsError> {
         // Read before: what changes in between is read again.
-        self.revision = self.detections.revision().await?;
+        let revision = self.detections.revision().await?;
         let register = self.detections.in_force().await?;
         let (base, indicators) = (self.base.clone(), self.indicators.clone());
         let built = tokio::task::spawn_blocking(move || book(base, register, indicators)).await;
-        built.map_err(|_| DetectionsError::not_ready())
+        let built = built.map_err(|_| DetectionsError::not_ready())?;
+        self.revision = revision;
+        Ok(built)
     }
 
     /// Puts new rules in force whenever the register changes, until it is told to stop.

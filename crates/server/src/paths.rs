@@ -1,6 +1,7 @@
 //! Where things are in the data folder.
 
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use url::Url;
@@ -12,7 +13,7 @@ pub(crate) struct Paths(PathBuf);
 impl Paths {
     /// The folder at `path`, which is made when it is not there, readable by its owner only.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let mut builder = std::fs::DirBuilder::new();
+        let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -45,12 +46,26 @@ impl Paths {
 
     /// The address of the lake.
     pub(crate) fn lake(&self) -> io::Result<Url> {
-        std::fs::create_dir_all(self.lake_folder())?;
+        fs::create_dir_all(self.lake_folder())?;
         Url::from_directory_path(self.lake_folder()).map_err(|()| io::ErrorKind::InvalidFilename.into())
     }
 
     /// The address of the state database.
     pub(crate) fn state(&self) -> String {
         format!("sqlite://{}?mode=rwc", self.0.join("state.db").display())
+    }
+}
+
+/// Puts a file with this content in the place of another, durably: whenever the machine stops, one of the two is there.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    // A folder that cannot be opened, as on Windows, needs no syncing.
+    match path.parent().map(File::open) {
+        Some(Ok(folder)) => folder.sync_all(),
+        _ => Ok(()),
     }
 }

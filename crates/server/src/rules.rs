@@ -88,13 +88,12 @@ impl RuleBook {
             names.push(PackInForce { name, organisations, is_empty });
         }
         let mut fields = khien_event::ocsf::fast::fields();
-        let (plan, _) = Correlator::new(correlations.clone(), &rules, Limits::default());
-        fields.extend((0..rules.len()).flat_map(|rule| plan.needs(rule).iter().cloned()));
+        fields.extend(correlations.iter().flat_map(Correlation::event_fields));
         fields.extend(exceptions.iter().map(|exception| exception.field.clone()));
         let detector = Arc::new(Detector::new(rules, &fields, Taxonomy::embedded()));
         let pack = |rule: &Rule| place.get(&(rule.id.clone(), rule.origin.clone())).copied().unwrap_or(0);
         let pack_of_rule = detector.rules().iter().map(pack).collect();
-        // The detector has put the rules into an order of its own.
+        // By the detector's own order of the rules.
         let (wiring, _) = Correlator::new(correlations.clone(), detector.rules(), Limits::default());
         Self { detector, correlations, wiring, indicators, exceptions, packs: names, pack_of_rule, pack_of_correlation }
     }

@@ -261,12 +261,12 @@ pub(crate) async fn undecided(db: &impl ConnectionTrait, reach: &Reach) -> Resul
 const PAGE: u64 = 100;
 const LARGEST_PAGE: u64 = 1_000;
 
-/// A page of the queue, the newest first.
+/// A page of the queue, the newest first, and what [`AlertFilter::after`] is for the next, if there is one.
 pub(crate) async fn list(
     db: &impl ConnectionTrait,
     filter: &AlertFilter,
     reach: &Reach,
-) -> Result<Result<Vec<Alert>, FilterFault>, StoreError> {
+) -> Result<Result<(Vec<Alert>, Option<Uuid>), FilterFault>, StoreError> {
     let limit = filter.limit.unwrap_or(PAGE);
     if !(1..=LARGEST_PAGE).contains(&limit) {
         return Ok(Err(FilterFault::Limit(LARGEST_PAGE)));
@@ -275,8 +275,13 @@ pub(crate) async fn list(
         Ok(condition) => condition,
         Err(fault) => return Ok(Err(fault)),
     };
-    let rows = table::Entity::find().filter(condition).order_by_desc(Column::Id).limit(limit).all(db).await?;
-    Ok(Ok(rows.into_iter().map(Alert::try_from).collect::<Result<_, _>>()?))
+    // One more, to know whether there are more.
+    let all = table::Entity::find().filter(condition).order_by_desc(Column::Id).limit(limit + 1).all(db).await?;
+    let mut alerts = all.into_iter().map(Alert::try_from).collect::<Result<Vec<_>, _>>()?;
+    let more = alerts.len() as u64 > limit;
+    alerts.truncate(limit as usize);
+    let next = alerts.last().filter(|_| more).map(|last| last.id);
+    Ok(Ok((alerts, next)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, boolean, integer, json, json_null, string, string_null, uuid, uuid_null,
+    big_integer, big_integer_null, boolean, integer, json, json_null, string, string_null, text, uuid, uuid_null,
 };
 
 use crate::model::{AlertState, PackState};
@@ -90,13 +90,13 @@ fn alerts() -> [TableCreateStatement; 2] {
     let alert = Table::create()
         .table("alert")
         .col(key("id"))
-        .col(string("rule_id"))
-        .col(string("title"))
+        .col(text("rule_id"))
+        .col(text("title"))
         .col(string("level"))
         .col(integer("severity_id"))
-        .col(string("pack"))
+        .col(text("pack"))
         .col(string("organisation"))
-        .col(ColumnDef::new("entity").text().not_null())
+        .col(text("entity"))
         .col(big_integer("first_ms"))
         .col(big_integer("last_ms"))
         .col(big_integer("findings"))

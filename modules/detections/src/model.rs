@@ -203,6 +203,32 @@ pub struct Seen {
     pub event_id: i64,
 }
 
+/// Longest texts of an alert, in characters, and of those by which it is found: an index of PostgreSQL takes no more.
+const TEXT: usize = 500;
+const KEY: usize = 200;
+
+/// Text as every database takes it: of bounded length, without the character zero.
+fn storable(text: &str, most: usize) -> String {
+    let whole = |c: char| if c == '\0' { '\u{fffd}' } else { c };
+    if text.chars().count() <= most {
+        return text.chars().map(whole).collect();
+    }
+    text.chars().take(most - 1).chain(['…']).map(whole).collect()
+}
+
+impl Seen {
+    /// The same with texts that every database takes; what strangers wrote must not keep alerts from being raised.
+    pub(crate) fn storable(&self) -> Self {
+        Self {
+            rule_id: storable(&self.rule_id, KEY),
+            title: storable(&self.title, TEXT),
+            pack: storable(&self.pack, TEXT),
+            entity: storable(&self.entity, KEY),
+            ..self.clone()
+        }
+    }
+}
+
 /// Findings that people decide about together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Alert {

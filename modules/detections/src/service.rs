@@ -496,6 +496,7 @@ impl Detections {
         let suppressions = exceptions::suppressions(&transaction).await?;
         let mut raised = 0;
         for seen in seen {
+            let seen = &seen.storable();
             raised += u64::from(alerts::take(&transaction, seen, &suppressions, now_ms).await?);
         }
         set_mark(&transaction, TAKEN, batch as i64).await?;
@@ -557,11 +558,15 @@ impl Detections {
         rows.ok_or_else(|| DetectionsError::Invalid(reasons::answer_long(coverage::ROWS)))
     }
 
-    /// A page of the queue, the newest first.
+    /// A page of the queue, the newest first, and what [`AlertFilter::after`] is for the next one, if there is more.
     ///
     /// # Errors
     /// When the filter says something that is not known.
-    pub async fn alerts(&self, filter: &AlertFilter, actor: &Actor) -> Result<Vec<Alert>, DetectionsError> {
+    pub async fn alerts(
+        &self,
+        filter: &AlertFilter,
+        actor: &Actor,
+    ) -> Result<(Vec<Alert>, Option<Uuid>), DetectionsError> {
         Ok(alerts::list(&self.db, filter, &actor.reach).await??)
     }
 

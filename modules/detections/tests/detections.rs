@@ -140,7 +140,7 @@ async fn alerts(detections: &Detections) {
     // Within an hour of the alert, before or after it, then beyond.
     let more = [seen("soc-a", "ip:1", HOUR, HOUR + 5, 3), seen("soc-a", "ip:1", 3 * HOUR, 3 * HOUR, 1)];
     assert_eq!(detections.take(&more, 11, 200).await.unwrap(), 1);
-    let own = detections.alerts(&filter(), &soc("soc-a", 0)).await.unwrap();
+    let own = detections.alerts(&filter(), &soc("soc-a", 0)).await.unwrap().0;
     let shape: Vec<(&str, i64, i64, i64)> =
         own.iter().map(|alert| (alert.entity.as_str(), alert.first_ms, alert.last_ms, alert.findings)).collect();
     assert_eq!(shape, [("ip:1", 3 * HOUR, 3 * HOUR, 1), ("ip:2", 0, 0, 1), ("ip:1", 0, HOUR + 5, 5)]);
@@ -148,7 +148,10 @@ async fn alerts(detections: &Detections) {
     assert_eq!(detections.undecided(&soc("soc-a", 0)).await.unwrap(), 3);
     assert_eq!(detections.undecided(&centre(0)).await.unwrap(), 4);
     let page = AlertFilter { after: Some(own[0].id), limit: Some(1), ..filter() };
-    assert_eq!(detections.alerts(&page, &soc("soc-a", 0)).await.unwrap()[0].id, own[1].id);
+    let (alone, next) = detections.alerts(&page, &soc("soc-a", 0)).await.unwrap();
+    assert_eq!((alone[0].id, next), (own[1].id, Some(own[1].id)));
+    let last = AlertFilter { after: next, ..page };
+    assert_eq!(detections.alerts(&last, &soc("soc-a", 0)).await.unwrap().1, None);
     for (wanted, count) in [
         (AlertFilter { text: Some("QUét".into()), ..filter() }, 4),
         (AlertFilter { text: Some("ip:_".into()), ..filter() }, 0),
@@ -157,7 +160,7 @@ async fn alerts(detections: &Detections) {
         (AlertFilter { assignee: Some(String::new()), entity: Some("ip:2".into()), ..filter() }, 1),
         (AlertFilter { suppressed: Some(true), ..filter() }, 0),
     ] {
-        assert_eq!(detections.alerts(&wanted, &centre(0)).await.unwrap().len(), count, "{wanted:?}");
+        assert_eq!(detections.alerts(&wanted, &centre(0)).await.unwrap().0.len(), count, "{wanted:?}");
     }
     for wrong in [
         AlertFilter { state: Some("done".into()), ..filter() },
@@ -168,6 +171,14 @@ async fn alerts(detections: &Detections) {
         let refused = detections.alerts(&wrong, &centre(0)).await;
         assert!(matches!(refused, Err(DetectionsError::Invalid(_))), "{refused:?}");
     }
+
+    // What strangers wrote raises alerts too, however long it is.
+    let strange = Seen { title: "x\0y".into(), ..seen("soc-c", &format!("user:\0{}", "ắ".repeat(9_000)), 0, 0, 1) };
+    for batch in [11, 12] {
+        detections.take(std::slice::from_ref(&strange), batch, 250).await.unwrap();
+    }
+    let (stored, _) = detections.alerts(&filter(), &soc("soc-c", 0)).await.unwrap();
+    assert_eq!((stored.len(), stored[0].findings, stored[0].entity.chars().count()), (1, 2, 200));
 
     let id = own[2].id;
     let close = AlertChange {
@@ -209,10 +220,10 @@ async fn alerts(detections: &Detections) {
     let suppression = detections.suppress(quiet(Some("soc-a"), Some("ip:9*")), &soc("soc-a", 1)).await.unwrap();
     assert_eq!(detections.take(&[seen("soc-a", "ip:99", 0, 0, 1)], 13, 500).await.unwrap(), 1);
     let silent = AlertFilter { suppressed: Some(true), ..filter() };
-    assert_eq!(detections.alerts(&silent, &centre(0)).await.unwrap()[0].suppressed, Some(suppression.id));
+    assert_eq!(detections.alerts(&silent, &centre(0)).await.unwrap().0[0].suppressed, Some(suppression.id));
     detections.end_suppression(suppression.id, &centre(2)).await.unwrap();
     detections.take(&[seen("soc-a", "ip:98", 0, 0, 1)], 14, 600).await.unwrap();
-    assert_eq!(detections.alerts(&silent, &centre(0)).await.unwrap().len(), 1);
+    assert_eq!(detections.alerts(&silent, &centre(0)).await.unwrap().0.len(), 1);
 }
 
 fn covered(source: &str, hour: i64, late: i64, undecoded: i64, received_ms: i64) -> Covered {
@@ -259,7 +270,7 @@ async fn coverage(detections: &Detections) {
     assert_eq!(detections.watch_sources(0, 12 * HOUR + 600_000).await.unwrap(), 3);
     assert_eq!(detections.watch_sources(0, 12 * HOUR + 700_000).await.unwrap(), 0);
     let own = AlertFilter { text: Some("source".into()), ..filter_of("soc-a") };
-    let mut alerts: Vec<(String, String)> = (detections.alerts(&own, &centre(0)).await.unwrap().into_iter())
+    let mut alerts: Vec<(String, String)> = (detections.alerts(&own, &centre(0)).await.unwrap().0.into_iter())
         .map(|alert| (alert.rule_id, alert.entity))
         .collect();
     alerts.sort();

@@ -27,6 +27,20 @@ pub enum Bearer {
     Operator,
 }
 
+impl Bearer {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Soc => "khien_soc_",
+            Self::Operator => "khien_op_",
+        }
+    }
+
+    /// Whose a token says it is; `None` for what is no token.
+    pub fn of(token: &str) -> Option<Self> {
+        [Self::Soc, Self::Operator].into_iter().find(|bearer| token.starts_with(bearer.prefix()))
+    }
+}
+
 /// The secret that somebody sends with each request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
@@ -34,11 +48,7 @@ pub struct Token(String);
 impl Token {
     /// The token of 32 random bytes.
     pub fn of(bearer: Bearer, random: [u8; 32]) -> Self {
-        let prefix = match bearer {
-            Bearer::Soc => "khien_soc_",
-            Bearer::Operator => "khien_op_",
-        };
-        Self(format!("{prefix}{}", hex(&random)))
+        Self(format!("{}{}", bearer.prefix(), hex(&random)))
     }
 
     /// The text to be shown, once.

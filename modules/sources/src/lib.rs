@@ -14,5 +14,5 @@ mod store;
 pub use khien_identity::{Moment, Token};
 pub use migrations::migrations;
 pub use model::{Credential, Kind, NewSoc, Quota, Soc};
-pub use retention::{Default as DefaultKeeping, KeepRule, Keeping, KeepingError, LegalHold, default_keeping};
+pub use retention::{DefaultKeeping, KeepRule, Keeping, KeepingError, LegalHold, default_keeping};
 pub use service::{Sources, SourcesError};

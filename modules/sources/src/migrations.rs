@@ -1,7 +1,9 @@
 //! The tables of this module.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, big_integer_null, integer, integer_null, string, string_null, uuid};
+use sea_orm_migration::schema::{
+    big_integer, big_integer_null, integer, integer_null, string, string_null, text, text_null, uuid,
+};
 
 /// All migrations of this module.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
@@ -81,7 +83,7 @@ impl MigrationTrait for Keeping {
             .col(string_null("organisation"))
             .col(integer_null("class_uid"))
             .col(integer("days"))
-            .col(string("reason"))
+            .col(text("reason"))
             .col(string("actor"))
             .col(big_integer("created_ms"))
             .col(big_integer_null("removed_ms"))
@@ -93,11 +95,11 @@ impl MigrationTrait for Keeping {
             .col(string_null("organisation"))
             .col(big_integer("from_ms"))
             .col(big_integer("to_ms"))
-            .col(string("reason"))
+            .col(text("reason"))
             .col(string("actor"))
             .col(big_integer("created_ms"))
             .col(big_integer_null("lifted_ms"))
-            .col(string_null("lifted"))
+            .col(text_null("lifted"))
             .to_owned();
         manager.create_table(hold).await
     }

@@ -15,7 +15,7 @@ const DEFAULT: &str = include_str!("../../../content/retention.toml");
 
 /// What holds where nobody has said anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Default {
+pub struct DefaultKeeping {
     /// Days after the day on which it happened.
     pub days: u32,
     /// Why.
@@ -26,7 +26,7 @@ pub struct Default {
 
 #[derive(Deserialize)]
 struct Content {
-    default: Default,
+    default: DefaultKeeping,
 }
 
 /// How long events are kept.
@@ -158,7 +158,7 @@ pub struct Keeping {
 ///
 /// # Panics
 /// Never: the content is compiled in, and a test reads it.
-pub fn default_keeping() -> Default {
+pub fn default_keeping() -> DefaultKeeping {
     toml::from_str::<Content>(DEFAULT).expect("the content is right").default
 }
 

@@ -63,6 +63,9 @@ async fn operator(command: &OperatorCommand, console: &mut Console<'_>) -> anyho
                 writeln!(console.out, "{}", serde_json::to_string_pretty(&rows.collect::<Vec<_>>())?)?;
                 return Ok(());
             }
+            if operators.is_empty() {
+                writeln!(console.err, "{}", console.text.no_operators())?;
+            }
             for operator in operators {
                 let state = operator.revoked_ms.map_or("", |_| console.text.revoked());
                 writeln!(console.out, "{}\t{state}", safe::line(&operator.name))?;
@@ -119,6 +122,9 @@ async fn hold(command: &HoldCommand, console: &mut Console<'_>) -> anyhow::Resul
                 writeln!(console.out, "{}", serde_json::to_string_pretty(&holds)?)?;
                 return Ok(());
             }
+            if holds.is_empty() {
+                writeln!(console.err, "{}", console.text.no_holds())?;
+            }
             holds.iter().try_for_each(|hold| show_hold(hold, console))?;
         }
         HoldCommand::Add(HoldAdd { data, soc, from, until, reason }) => {
@@ -160,6 +166,9 @@ async fn pack(command: &PackCommand, console: &mut Console<'_>) -> anyhow::Resul
             if list.output == TextOrJson::Json {
                 writeln!(console.out, "{}", serde_json::to_string_pretty(&packs)?)?;
                 return Ok(());
+            }
+            if packs.is_empty() {
+                writeln!(console.err, "{}", console.text.no_packs())?;
             }
             return packs.iter().try_for_each(|pack| show_pack(pack, console));
         }

@@ -48,7 +48,7 @@ fn admin(error: &AdminError, text: Text) -> Option<String> {
         AdminError::Detections(error) => error.said(text.0),
         AdminError::Keeping(error) => error.said(text.0),
         AdminError::Content(error) => Some(error.message().text(text.0)),
-        AdminError::Store(_) => None,
+        AdminError::Store(_) => Some(text.state_unusable().to_owned()),
     }
 }
 
@@ -92,6 +92,7 @@ fn query(error: &QueryError, text: Text) -> Option<String> {
     match error {
         QueryError::Missing(folder) => Some(text.no_lake(&safe::line(folder))),
         QueryError::OnlyQueries => Some(text.only_queries().to_owned()),
+        QueryError::Invalid(message) => Some(message.text(text.0)),
         QueryError::Search(fault) => Some(fault.text(text.0)),
         QueryError::Time(limit) => Some(text.query_long(&text.count(limit.as_secs()))),
         QueryError::Memory(bytes) => Some(text.query_memory(&text.count((bytes >> 20) as u64))),

@@ -166,14 +166,16 @@ impl Correlator {
         if let Some(live) = &mut self.live {
             (live.clock_ns, live.swept_ns) = (saved.clock_ns, saved.swept_ns);
         }
-        let identities: Vec<Vec<u8>> = (0..self.states.len()).map(|c| self.identity(c)).collect();
+        // Two that are the same, from two packs, have a state each.
+        let mut identities: Vec<Option<Vec<u8>>> = (0..self.states.len()).map(|c| Some(self.identity(c))).collect();
         let widths: Vec<usize> = (0..self.states.len()).map(|c| self.key_width(c)).collect();
         let mut renaming = Renaming {
             values: Renamed::new(&mut self.values, &values),
             tuples: Renamed::new(&mut self.tuples, &tuples),
         };
         for SavedCorrelation { identity, done, groups } in saved.states {
-            let Some(c) = identities.iter().position(|own| *own == identity) else { continue };
+            let Some(c) = identities.iter().position(|own| own.as_ref() == Some(&identity)) else { continue };
+            identities[c] = None;
             self.states[c].done = done;
             for (key, hits, list) in groups {
                 let sources = self.plan.wirings[c].sources.len();
@@ -181,10 +183,10 @@ impl Correlator {
                     return Err(SavedError::Unreadable);
                 }
                 let (key, group) = renaming.group(&self.correlations[c], widths[c], key, Group::new(list, hits));
-                let bytes = group.bytes();
-                if self.states[c].groups.insert(key, group).is_none() {
-                    self.groups += 1;
-                    self.bytes += bytes;
+                self.bytes += group.bytes();
+                match self.states[c].groups.insert(key, group) {
+                    None => self.groups += 1,
+                    Some(before) => self.bytes -= before.bytes(),
                 }
             }
         }

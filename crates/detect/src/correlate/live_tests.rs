@@ -113,6 +113,21 @@ fn a_state_of_other_rules_begins_anew() {
 }
 
 #[test]
+fn the_same_correlation_twice_keeps_a_state_each() {
+    let twice = [correlations(BRUTE), correlations(BRUTE)].concat();
+    let mut engine = correlator(&twice);
+    let mut hits = Vec::new();
+    feed(&mut engine, "x", &[host(0, 1), host(1, 2)], 0, &mut hits);
+    let mut other = correlator(&twice);
+    other.restore(&engine.save()).unwrap();
+    assert_eq!((other.groups(), engine.groups()), (2, 2));
+    feed(&mut other, "x", &[host(2, 3)], 0, &mut hits);
+    assert_eq!(hits.len(), 2);
+    other.settle(10_000 * SECOND, &mut |_| {});
+    assert_eq!(other.groups(), 0);
+}
+
+#[test]
 fn bounds_hold_whatever_comes() {
     let limits = Limits { groups: 100, observations_per_group: 50, bytes: 64 << 10, ..Limits::default() };
     let yaml = BRUTE.replace("gte: 3", "gte: 100000");

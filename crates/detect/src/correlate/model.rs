@@ -221,6 +221,12 @@ pub struct Alias {
 }
 
 impl Correlation {
+    /// The fields of events that it may ask for.
+    pub fn event_fields(&self) -> impl Iterator<Item = String> + '_ {
+        let aliases = self.aliases.iter().flat_map(|alias| alias.fields.iter().map(|(_, field)| field));
+        self.group_by.iter().chain(&self.fields).chain(aliases).cloned()
+    }
+
     /// Takes over a parsed correlation. The error says why it cannot be used.
     pub fn from_sigma(rule: &CorrelationRule, origin: Origin) -> Result<Self, Message> {
         let kind = kind(rule.correlation_type);

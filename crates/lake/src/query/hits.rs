@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::{Limits, QueryError, Reader, Scope, Task, failure};
-use crate::search::{self, SearchFault, reasons};
+use crate::search::{self, reasons};
 
 /// What is looked for. See [`crate::search`] for the language.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,12 +105,11 @@ impl Reader {
     }
 
     async fn find(&self, search: &Search, scope: &Scope, limits: Limits) -> Result<Found, QueryError> {
-        let fault = |what| QueryError::Search(SearchFault { at: 1, what });
         if !(1..=HITS).contains(&search.limit) || search.buckets > BUCKETS || search.facets.len() > FACETS {
-            return Err(fault(reasons::page_bounds(HITS, BUCKETS, FACETS)));
+            return Err(QueryError::Invalid(reasons::page_bounds(HITS, BUCKETS, FACETS)));
         }
         let columns: Result<Vec<&str>, QueryError> = (search.facets.iter())
-            .map(|name| search::column(name).ok_or_else(|| fault(reasons::unknown_field(name))))
+            .map(|name| search::column(name).ok_or_else(|| QueryError::Invalid(reasons::unknown_facet(name))))
             .collect();
         let columns = columns?;
         let parsed = search::parse(&search.query)?.map(|node| search::filter(&node)).transpose()?;

@@ -19,6 +19,7 @@ phrases! {
     range_form() { vi: "khoảng được viết là [từ TO đến]", en: "a range is written [from TO to]" }
     range_end() { vi: "khoảng kết thúc bằng ] hoặc }", en: "a range ends with ] or }" }
     unknown_field(name) { vi: "không có trường `{name}`; đặt trong dấu nháy nếu muốn tìm chính đoạn chữ đó", en: "there is no field `{name}`; put quotes around it to look for the text" }
+    unknown_facet(name) { vi: "không có trường `{name}` để thống kê", en: "there is no field `{name}` whose values could be counted" }
     no_wildcards(column) { vi: "`{column}` không phải chữ nên không dùng được ký tự đại diện", en: "`{column}` is no text, so it takes no wildcards" }
     not_a_level(text, column) { vi: "`{text}` không phải giá trị của `{column}`; viết 1 đến 6, hoặc low, medium, high, critical", en: "`{text}` is no value of `{column}`; write 1 to 6, or low, medium, high, critical" }
     not_a_number(text, column) { vi: "`{text}` không phải giá trị của `{column}`; viết một số nguyên", en: "`{text}` is no value of `{column}`; write a whole number" }

@@ -126,7 +126,7 @@ async fn pages_histogram_and_facets_come_in_one_call() {
     let mut seen = Vec::new();
     let mut wanted = Search { limit: 3, facets: vec!["user".into()], buckets: 2, ..Search::default() };
     let unknown = reader.search(wanted.clone(), &Scope::All, Limits::default()).await;
-    assert!(matches!(unknown, Err(QueryError::Search(_))), "{unknown:?}");
+    assert!(matches!(unknown, Err(QueryError::Invalid(_))), "{unknown:?}");
     wanted.facets = vec!["organisation".into(), "device.hostname".into()];
     loop {
         let found = reader.search(wanted.clone(), &Scope::All, Limits::default()).await.unwrap();

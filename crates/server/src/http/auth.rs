@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use khien_detections::{Actor, Reach};
-use khien_identity::{Identity, Operator};
+use khien_identity::{Bearer, Identity, Operator};
 use khien_ingest::quota::{Exceeded, Meter, Quota};
 use khien_lake::Scope;
 use khien_sources::{Soc, Sources};
@@ -124,11 +124,17 @@ impl Senders {
                 .retry_after(1_000)
         };
         let Authenticator { sources, identity } = &self.authenticator;
-        if let Some(soc) = sources.authenticate(token).await.map_err(|error| failed(&error))? {
-            return Ok(Some(Caller::Soc(Arc::new(soc))));
+        match Bearer::of(token) {
+            Some(Bearer::Soc) => {
+                let soc = sources.authenticate(token).await.map_err(|error| failed(&error))?;
+                Ok(soc.map(|soc| Caller::Soc(Arc::new(soc))))
+            }
+            Some(Bearer::Operator) => {
+                let operator = identity.authenticate(token).await.map_err(|error| failed(&error))?;
+                Ok(operator.map(|operator| Caller::Operator(Arc::new(operator))))
+            }
+            None => Ok(None),
         }
-        let operator = identity.authenticate(token).await.map_err(|error| failed(&error))?;
-        Ok(operator.map(|operator| Caller::Operator(Arc::new(operator))))
     }
 
     /// Takes events from the quota of a SOC.

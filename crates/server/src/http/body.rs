@@ -84,23 +84,18 @@ impl Room {
         let late = |_| Refused::new(StatusCode::REQUEST_TIMEOUT, "slow", "the body took too long to arrive");
         let packed = timeout(PATIENCE, packed(body, &mut place)).await.map_err(late)??;
         let Some(encoding) = encoding(headers)? else { return Ok(Taken { bytes: packed, _place: place }) };
+        let is_small = packed.len() < LARGE;
         let unpack = move || {
             let bytes = unpack(&packed, encoding, &mut place)?;
             Ok(Taken { bytes, _place: place })
         };
-        if place_of(headers) < LARGE {
+        if is_small {
             return unpack();
         }
         let unpacked = tokio::task::spawn_blocking(unpack).await;
         unpacked
             .unwrap_or_else(|_| Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "unpacking failed")))
     }
-}
-
-/// What a sender says of the length of a body.
-fn place_of(headers: &HeaderMap) -> usize {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    length.unwrap_or(LARGE)
 }
 
 /// The bytes as they come.

@@ -13,7 +13,7 @@ use khien_detections::{
     AlertChange, AlertFilter, ContentError, CoverageFilter, DetectionsError, Entry, NewException, NewSuppression,
     read_pack,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -132,7 +132,7 @@ async fn pack_content(
 }
 
 /// Runs what takes long on a thread of its own.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
+pub(super) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this could not be worked on"))
 }
@@ -228,13 +228,6 @@ async fn remove_exception(State(state): Shared, headers: HeaderMap, id: InPath<U
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Serialize)]
-struct AlertsPage<T> {
-    alerts: Vec<T>,
-    /// What `after` is on the next page, if there may be one.
-    next: Option<Uuid>,
-}
-
 async fn alerts(
     State(state): Shared,
     headers: HeaderMap,
@@ -242,10 +235,8 @@ async fn alerts(
 ) -> Result<impl IntoResponse, Refused> {
     let actor = state.senders.caller(&headers).await?.actor();
     let filter = in_query(filter)?;
-    let alerts = state.detections.alerts(&filter, &actor).await?;
-    let full = alerts.len() as u64 == filter.limit.unwrap_or(100);
-    let next = alerts.last().filter(|_| full).map(|last| last.id);
-    Ok(Json(AlertsPage { alerts, next }))
+    let (alerts, next) = state.detections.alerts(&filter, &actor).await?;
+    Ok(Json(json!({"alerts": alerts, "next": next})))
 }
 
 async fn alert(State(state): Shared, headers: HeaderMap, id: InPath<Uuid>) -> Result<impl IntoResponse, Refused> {

@@ -18,7 +18,7 @@ use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
 use super::Shared;
-use super::detections::{in_json, in_path};
+use super::detections::{in_background, in_json, in_path};
 use super::error::Refused;
 use crate::hunt::{HuntError, Period};
 use crate::pipeline::chain;
@@ -45,6 +45,9 @@ impl From<HuntError> for Refused {
         }
     }
 }
+
+/// Longest title, in characters.
+const TITLE: usize = 200;
 
 /// What is looked for, and where.
 #[derive(Deserialize)]
@@ -85,11 +88,6 @@ fn ready(name: String, rules: RuleSet, indicators: &str) -> Result<RuleBook, Ref
     Ok(RuleBook::new(vec![Pack { name, rules, organisations: None }], set, Vec::new()))
 }
 
-async fn in_background(work: impl FnOnce() -> Result<RuleBook, Refused> + Send + 'static) -> Result<RuleBook, Refused> {
-    let failed = |_| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the rules could not be made ready");
-    tokio::task::spawn_blocking(work).await.map_err(failed)?
-}
-
 /// An organisation that is out of reach has no events for whoever asks.
 fn within_reach(reach: &Reach, organisation: Option<&str>) -> Result<(), Refused> {
     match organisation {
@@ -108,6 +106,9 @@ async fn begin(
     let actor = state.senders.caller(&headers).await?.actor();
     let Request { title, rules, indicators, from_ms, to_ms, organisation } = in_json(body)?;
     within_reach(&actor.reach, organisation.as_deref())?;
+    if title.chars().count() > TITLE {
+        return Err(Refused::bad_request("invalid", format!("a title has at most {TITLE} characters")));
+    }
     if rules.trim().is_empty() && indicators.trim().is_empty() {
         return Err(Refused::bad_request("invalid", "send rules or indicators"));
     }
@@ -116,7 +117,7 @@ async fn begin(
         ready("hunt@0".to_owned(), set, &indicators)
     });
     let period = Period { from_ms, to_ms, organisation };
-    let hunt = state.hunts.begin(&title, book.await?, period, &actor)?;
+    let hunt = state.hunts.begin(&title, book.await??, period, &actor)?;
     Ok((StatusCode::ACCEPTED, Json(json!({"hunt": hunt}))))
 }
 
@@ -144,7 +145,7 @@ async fn test_pack(
     let named = title.clone();
     let book = in_background(move || ready(named, read_pack(&content)?, ""));
     let period = Period { from_ms, to_ms, organisation };
-    let hunt = state.hunts.begin(&title, book.await?, period, &actor)?;
+    let hunt = state.hunts.begin(&title, book.await??, period, &actor)?;
     Ok((StatusCode::ACCEPTED, Json(json!({"hunt": hunt}))))
 }
 

@@ -27,7 +27,7 @@ impl From<QueryError> for Refused {
     fn from(error: QueryError) -> Self {
         let (status, code) = match &error {
             QueryError::Sql(_) | QueryError::OnlyQueries => (StatusCode::BAD_REQUEST, "sql"),
-            QueryError::Search(_) => (StatusCode::BAD_REQUEST, "search"),
+            QueryError::Search(_) | QueryError::Invalid(_) => (StatusCode::BAD_REQUEST, "search"),
             QueryError::Time(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_time"),
             QueryError::Memory(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_memory"),
             QueryError::Rows(_) => (StatusCode::UNPROCESSABLE_ENTITY, "query_rows"),

@@ -4,17 +4,19 @@
 //! a restart, batches behind that are read from the journal again, for correlations only; what they find anew is in the
 //! lake already and is not added again.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use khien_detect::correlate::Correlator;
+use khien_detect::correlate::{CorrelationHit, Correlator};
 
 use super::Done;
 use super::finding::Found;
 use super::worker::Lot;
+use crate::paths::replace;
 use crate::rules::RuleBook;
 
 /// How often the state is saved, and how often at most.
@@ -75,7 +77,7 @@ impl Correlating {
         self.saved
     }
 
-    /// Takes a batch in; what holds now is among its findings.
+    /// Takes a batch in; what holds now is among its findings. A fault of ours costs what correlations hold, nothing more.
     pub(crate) fn take(&mut self, lot: &mut Lot, done: Done) {
         self.seen = lot.sequence;
         if !Arc::ptr_eq(&self.book, &lot.book) {
@@ -84,10 +86,17 @@ impl Correlating {
         if self.correlator.correlations().is_empty() {
             return;
         }
+        if catch_unwind(AssertUnwindSafe(|| self.correlate(lot, done))).is_err() {
+            tracing::error!(batch = lot.sequence, "correlating a batch panicked; correlations begin anew");
+            self.correlator = self.book.correlator();
+        }
+    }
+
+    fn correlate(&mut self, lot: &mut Lot, done: Done) {
         let wanted = lot.sequence > done.findings;
         let Lot { observations, findings, received_ms, sequence, .. } = lot;
         let (book, received_ms, sequence) = (&self.book, *received_ms, *sequence);
-        let mut note = |hit: &khien_detect::correlate::CorrelationHit<'_>| {
+        let mut note = |hit: &CorrelationHit<'_>| {
             let Some(pack) = book.correlation_pack(hit.correlation, hit.scope) else { return };
             if wanted {
                 let found = Found::of_hit(hit, &book.correlations[hit.correlation], received_ms, pack);
@@ -128,8 +137,9 @@ impl Correlating {
             return;
         }
         self.since = Some(Instant::now());
-        let (path, sequence, state) = (self.path.clone(), self.seen, self.correlator.save());
-        match tokio::task::spawn_blocking(move || write(&path, sequence, &state)).await {
+        let (path, sequence) = (self.path.clone(), self.seen);
+        let content = [MAGIC.as_slice(), &sequence.to_le_bytes(), &self.correlator.save()].concat();
+        match tokio::task::spawn_blocking(move || replace(&path, &content)).await {
             Ok(Ok(())) => self.saved = sequence,
             Ok(Err(error)) => tracing::error!(%error, "the state of correlations cannot be saved"),
             Err(_) => tracing::error!("saving the state of correlations failed"),
@@ -138,7 +148,7 @@ impl Correlating {
 }
 
 /// The number of the last batch, and the state.
-fn read(path: &std::path::Path) -> io::Result<Option<(u64, Vec<u8>)>> {
+fn read(path: &Path) -> io::Result<Option<(u64, Vec<u8>)>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -147,19 +157,4 @@ fn read(path: &std::path::Path) -> io::Result<Option<(u64, Vec<u8>)>> {
     let parts = bytes.strip_prefix(MAGIC).and_then(|rest| rest.split_first_chunk::<8>());
     let (sequence, state) = parts.ok_or(io::ErrorKind::InvalidData)?;
     Ok(Some((u64::from_le_bytes(*sequence), state.to_vec())))
-}
-
-/// Writes beside what is there, which it replaces when it is durable.
-fn write(path: &std::path::Path, sequence: u64, state: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(MAGIC)?;
-    file.write_all(&sequence.to_le_bytes())?;
-    file.write_all(state)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }

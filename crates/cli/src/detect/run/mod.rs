@@ -84,17 +84,11 @@ impl Engine for Linked {
 
 /// Rules and correlations made ready.
 fn compile(rules: RuleSet, job: &Job) -> (Arc<Detector>, Option<Correlator>) {
-    let fields: Vec<String> = rules.correlations.iter().flat_map(fields_of).collect();
+    let fields: Vec<String> = rules.correlations.iter().flat_map(Correlation::event_fields).collect();
     let detector = Detector::with_log_source(rules.rules, &fields, job.logsource.clone(), Taxonomy::embedded());
     let correlator = (!rules.correlations.is_empty())
         .then(|| Correlator::new(rules.correlations, detector.rules(), Limits::default()).0);
     (Arc::new(detector), correlator)
-}
-
-/// The fields of events that a correlation may ask for.
-fn fields_of(correlation: &Correlation) -> Vec<String> {
-    let aliases = correlation.aliases.iter().flat_map(|alias| alias.fields.iter().map(|(_, field)| field.clone()));
-    correlation.group_by.iter().cloned().chain(correlation.fields.iter().cloned()).chain(aliases).collect()
 }
 
 /// Entries of indicator lists that cannot be used.

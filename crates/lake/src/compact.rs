@@ -1,34 +1,52 @@
 //! Puts small files together.
 //!
 //! Every commit leaves a file for each part of a table that it has rows of, many of them small. Files of about the same
-//! size become one of the next size, so that a row is written again only a few times, until its file is large enough.
+//! size become one of the next size, so that a row is written again only a few times. When a part has enough of them for
+//! a large file, or nothing has come to it for a while, they become one that stays as it is, with an index of its words
+//! ([`crate::words`]). That takes seconds; commits go on meanwhile.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, new_null_array};
+use arrow::array::{BooleanArray, RecordBatch, new_null_array};
+use arrow::compute::{filter_record_batch, interleave_record_batch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use deltalake::DeltaTable;
-use deltalake::kernel::Action;
-use object_store::ObjectStoreExt as _;
+use deltalake::kernel::{Action, LogicalFileView};
 use object_store::path::Path;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use tokio::task::JoinHandle;
 
-use crate::files::{self, Effort, File};
+use crate::files::{self, CHUNK, Effort, Encoder, File};
 use crate::table::{self, LakeError, Shape};
 
-/// Sizes in bytes below which files are of one kind; larger ones are left alone.
+/// Sizes in bytes below which files are of one kind.
 const SIZES: [u64; 3] = [16 << 10, 128 << 10, 1 << 20];
 
 /// So many files of one kind in one part of the table are worth the work.
 const ENOUGH: usize = 8;
 
-/// Most files that are put together at once, and most bytes of them: unpacked they are ten to twenty times as large, and all
-/// of it is in memory.
+/// Most files that are put together at once, and most bytes of them: unpacked they are ten to twenty times as large.
 const AT_ONCE: usize = 64;
 const BYTES_AT_ONCE: u64 = 6 << 20;
+
+/// A file of so many bytes is large and stays as it is.
+const LARGE: u64 = 32 << 20;
+
+/// Bytes of smaller ones that are worth the work of making a large one of them, and most of what is put into it.
+const LARGE_BYTES: u64 = 96 << 20;
+const LARGE_BYTES_AT_ONCE: u64 = 128 << 20;
+
+/// A part to which nothing has come for so long is put together whatever it has, if it is in so many files.
+const AT_REST_MS: i64 = 30 * 60 * 1_000;
+const AT_REST_FILES: usize = 4;
+
+/// Most files of which a large one is made; each has some rows in memory while it is.
+const LARGE_AT_ONCE: usize = 160;
 
 /// Files that become one.
 struct Plan {
@@ -37,51 +55,148 @@ struct Plan {
     part: (i32, i32),
 }
 
-/// Puts the files of one part of the table together, if some part has enough of them; whether it did.
-pub(crate) async fn compact(table: &mut DeltaTable, shape: &Shape, now_ms: i64) -> Result<bool, LakeError> {
-    let Some(plan) = plan(table)? else { return Ok(false) };
-    let store = table.object_store();
-    let mut contents = Vec::with_capacity(plan.paths.len());
-    for path in &plan.paths {
-        contents.push(store.get(path).await?.bytes().await?);
+impl Plan {
+    fn new(files: &[LogicalFileView]) -> Option<Self> {
+        let part = files.first().and_then(|file| files::part(&file.partition_values_map()))?;
+        Some(Self {
+            paths: files.iter().map(LogicalFileView::object_store_path).collect(),
+            removes: files.iter().map(|file| Action::Remove(file.remove_action(false))).collect(),
+            part,
+        })
     }
-    let part = plan.part;
-    let columns = columns(shape);
-    let merged =
-        tokio::task::spawn_blocking(move || merge(part, &columns, contents)).await.map_err(|_| LakeError::Ended)??;
+}
+
+/// A large file that is being made beside everything else.
+pub(crate) struct Large {
+    plan: Plan,
+    work: JoinHandle<Result<File, LakeError>>,
+}
+
+impl Drop for Large {
+    fn drop(&mut self) {
+        self.work.abort();
+    }
+}
+
+/// Puts the files of one part of the table together, if some part has enough of them; whether it did.
+pub(crate) async fn compact(
+    table: &mut DeltaTable,
+    shape: &Shape,
+    large: Option<&Large>,
+    now_ms: i64,
+) -> Result<bool, LakeError> {
+    let Some(plan) = plan(table, large)? else { return Ok(false) };
+    let contents = contents(table.object_store().as_ref(), &plan.paths).await?;
+    let (part, columns) = (plan.part, columns(shape));
+    let merged = tokio::task::spawn_blocking(move || merge(part, &columns, contents, Effort::More));
+    let merged = merged.await.map_err(|_| LakeError::Ended)??;
     let mut actions = plan.removes;
     actions.push(Action::Add(table::store(table, shape, merged, now_ms, false).await?));
     table::commit_rearranged(table, actions).await?;
     Ok(true)
 }
 
-/// The part of the table with the most small files of one kind.
-fn plan(table: &DeltaTable) -> Result<Option<Plan>, LakeError> {
+/// Begins to make a large file, if some part has enough for one.
+pub(crate) fn begin_large(table: &DeltaTable, shape: &Shape, now_ms: i64) -> Result<Option<Large>, LakeError> {
+    let Some(plan) = plan_large(table, now_ms)? else { return Ok(None) };
+    let (store, paths, part, columns) = (table.object_store(), plan.paths.clone(), plan.part, columns(shape));
+    let work = tokio::spawn(async move {
+        let contents = contents(store.as_ref(), &paths).await?;
+        let merged = tokio::task::spawn_blocking(move || merge(part, &columns, contents, Effort::Most));
+        merged.await.map_err(|_| LakeError::Ended)?
+    });
+    Ok(Some(Large { plan, work }))
+}
+
+/// Commits a large file when it is made; gives it back when it is not. Whether it was committed.
+pub(crate) async fn end_large(
+    table: &mut DeltaTable,
+    shape: &Shape,
+    mut large: Large,
+    now_ms: i64,
+) -> Result<Result<bool, Large>, LakeError> {
+    if !large.work.is_finished() {
+        return Ok(Err(large));
+    }
+    let file = (&mut large.work).await.map_err(|_| LakeError::Ended)??;
+    let there: HashSet<Path> = table.snapshot()?.log_data().iter().map(|file| file.object_store_path()).collect();
+    if !large.plan.paths.iter().all(|path| there.contains(path)) {
+        // Rows of one of them were removed meanwhile.
+        return Ok(Ok(false));
+    }
+    let mut actions = std::mem::take(&mut large.plan.removes);
+    actions.push(Action::Add(table::store(table, shape, file, now_ms, false).await?));
+    table::commit_rearranged(table, actions).await?;
+    Ok(Ok(true))
+}
+
+async fn contents(store: &dyn ObjectStore, paths: &[Path]) -> Result<Vec<Bytes>, LakeError> {
+    let mut contents = Vec::with_capacity(paths.len());
+    for path in paths {
+        contents.push(store.get(path).await?.bytes().await?);
+    }
+    Ok(contents)
+}
+
+fn size(file: &LogicalFileView) -> u64 {
+    u64::try_from(file.size()).unwrap_or(0)
+}
+
+/// The folder of a file, which is the part it belongs to.
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// The part of the table with the most small files of one kind, without those of which a large one is being made.
+fn plan(table: &DeltaTable, large: Option<&Large>) -> Result<Option<Plan>, LakeError> {
+    let taken: HashSet<&Path> = large.iter().flat_map(|large| &large.plan.paths).collect();
     let mut groups: BTreeMap<(String, usize), Vec<_>> = BTreeMap::new();
     for file in table.snapshot()?.log_data().iter() {
-        let size = u64::try_from(file.size()).unwrap_or(0);
-        let Some(kind) = SIZES.iter().position(|most| size < *most) else { continue };
-        let path = file.path().into_owned();
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
-        groups.entry((folder, kind)).or_default().push(file);
+        let Some(kind) = SIZES.iter().position(|most| size(&file) < *most) else { continue };
+        if !taken.is_empty() && taken.contains(&file.object_store_path()) {
+            continue;
+        }
+        groups.entry((folder(&file.path()).to_owned(), kind)).or_default().push(file);
     }
     let Some((_, mut group)) = groups.into_iter().max_by_key(|(_, files)| files.len()) else { return Ok(None) };
     if group.len() < ENOUGH {
         return Ok(None);
     }
     group.truncate(AT_ONCE);
+    truncate_to(&mut group, BYTES_AT_ONCE);
+    Ok(Plan::new(&group))
+}
+
+/// The part of the table of which a large file is worth most.
+fn plan_large(table: &DeltaTable, now_ms: i64) -> Result<Option<Plan>, LakeError> {
+    let mut groups: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for file in table.snapshot()?.log_data().iter() {
+        if size(&file) < LARGE {
+            groups.entry(folder(&file.path()).to_owned()).or_default().push(file);
+        }
+    }
+    let bytes = |files: &[LogicalFileView]| files.iter().map(size).sum::<u64>();
+    let worth = |files: &Vec<LogicalFileView>| {
+        let newest = files.iter().map(LogicalFileView::modification_time).max().unwrap_or(now_ms);
+        bytes(files) >= LARGE_BYTES || files.len() >= AT_REST_FILES && now_ms.saturating_sub(newest) >= AT_REST_MS
+    };
+    let most = groups.into_values().filter(worth).max_by_key(|files| bytes(files));
+    let Some(mut group) = most else { return Ok(None) };
+    // Those that were written after each other have rows of about the same time.
+    group.sort_by_key(|file| (file.modification_time(), file.path().into_owned()));
+    group.truncate(LARGE_AT_ONCE);
+    truncate_to(&mut group, LARGE_BYTES_AT_ONCE);
+    Ok(Plan::new(&group))
+}
+
+/// As many as have `most` bytes together, and two at least.
+fn truncate_to(group: &mut Vec<LogicalFileView>, most: u64) {
     let mut bytes = 0;
     let fits = group.iter().position(|file| {
-        bytes += u64::try_from(file.size()).unwrap_or(0);
-        bytes > BYTES_AT_ONCE
+        bytes += size(file);
+        bytes > most
     });
     group.truncate(fits.unwrap_or(group.len()).max(2));
-    let Some(part) = group.first().and_then(|file| files::part(&file.partition_values_map())) else { return Ok(None) };
-    Ok(Some(Plan {
-        paths: group.iter().map(deltalake::kernel::LogicalFileView::object_store_path).collect(),
-        removes: group.iter().map(|file| Action::Remove(file.remove_action(false))).collect(),
-        part,
-    }))
 }
 
 /// The columns of files: those by which the table is divided are not in them.
@@ -99,17 +214,121 @@ pub(crate) fn complete(batch: &RecordBatch, columns: &SchemaRef) -> Result<Recor
     RecordBatch::try_new(columns.clone(), columns.fields().iter().map(column).collect::<Result<_, _>>()?)
 }
 
-/// Makes one file of the contents of several.
-fn merge(part: (i32, i32), columns: &SchemaRef, contents: Vec<Bytes>) -> Result<File, LakeError> {
-    let mut batches: Vec<RecordBatch> = Vec::new();
-    for content in contents {
-        for batch in ParquetRecordBatchReaderBuilder::try_new(content)?.build()? {
-            let whole = batch.and_then(|batch| complete(&batch, columns));
-            batches.push(whole.map_err(parquet::errors::ParquetError::from)?);
+/// Makes one file of the contents of several, each in the order of time.
+fn merge(part: (i32, i32), columns: &SchemaRef, contents: Vec<Bytes>, effort: Effort) -> Result<File, LakeError> {
+    let sources = contents.into_iter().map(|content| Source::new(content, columns.clone(), None));
+    merged(part, columns, sources.collect::<Result<_, _>>()?, effort)?.ok_or(LakeError::Ended)
+}
+
+/// The file without the rows for which `stays` says no; there is one that stays.
+pub(crate) fn without(
+    part: (i32, i32),
+    columns: &SchemaRef,
+    content: Bytes,
+    stays: Vec<bool>,
+) -> Result<File, LakeError> {
+    let source = Source::new(content, columns.clone(), Some(stays))?;
+    merged(part, columns, vec![source], Effort::Most)?.ok_or(LakeError::Ended)
+}
+
+/// Rows of a file as they are read.
+struct Source {
+    reader: ParquetRecordBatchReader,
+    columns: SchemaRef,
+    /// For each row whether it is wanted; all of them are when there is none.
+    stays: Option<Vec<bool>>,
+    read: usize,
+}
+
+/// Rows of each file that are unpacked at the same time.
+const READ_AT_ONCE: usize = 512;
+
+impl Source {
+    fn new(content: Bytes, columns: SchemaRef, stays: Option<Vec<bool>>) -> Result<Self, LakeError> {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(content)?.with_batch_size(READ_AT_ONCE).build()?;
+        Ok(Self { reader, columns, stays, read: 0 })
+    }
+
+    /// Its next rows, `None` when there are no more.
+    fn next(&mut self) -> Result<Option<RecordBatch>, LakeError> {
+        for batch in self.reader.by_ref() {
+            let mut batch = batch.and_then(|batch| complete(&batch, &self.columns)).map_err(arrow_error)?;
+            let rows = self.read..self.read + batch.num_rows();
+            self.read = rows.end;
+            if let Some(stays) = &self.stays {
+                let mask = BooleanArray::from(stays.get(rows).unwrap_or_default().to_vec());
+                batch = filter_record_batch(&batch, &mask).map_err(arrow_error)?;
+            }
+            if batch.num_rows() > 0 {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn arrow_error(error: ArrowError) -> LakeError {
+    LakeError::Parquet(error.into())
+}
+
+/// Writes the rows of all sources in the order of time; nothing when there are none.
+fn merged(
+    part: (i32, i32),
+    columns: &SchemaRef,
+    mut sources: Vec<Source>,
+    effort: Effort,
+) -> Result<Option<File>, LakeError> {
+    // The batches that rows of the next chunk come from, and for each source which of them it is at.
+    let mut pool: Vec<RecordBatch> = Vec::new();
+    let mut current: Vec<Option<usize>> = vec![None; sources.len()];
+    // The time of each source's next row, with its source and its place.
+    let mut next: BinaryHeap<Reverse<(i64, usize, usize)>> = BinaryHeap::new();
+    for (source, current) in current.iter_mut().enumerate() {
+        if let Some(batch) = sources[source].next()? {
+            next.push(Reverse((files::times(&batch)[0], source, 0)));
+            *current = Some(pool.len());
+            pool.push(batch);
         }
     }
-    if batches.iter().all(|batch| batch.num_rows() == 0) {
-        return Err(LakeError::Ended);
+    if pool.is_empty() {
+        return Ok(None);
     }
-    Ok(files::file_of_all(part, &batches, Effort::More)?)
+    let mut encoder = Encoder::new(part, columns.clone(), effort)?;
+    let mut chunk: Vec<(usize, usize)> = Vec::with_capacity(CHUNK);
+    while let Some(Reverse((_, source, row))) = next.pop() {
+        let Some(batch) = current[source] else { continue };
+        chunk.push((batch, row));
+        let more = if row + 1 < pool[batch].num_rows() {
+            Some((batch, row + 1))
+        } else {
+            sources[source].next()?.map(|rows| {
+                pool.push(rows);
+                (pool.len() - 1, 0)
+            })
+        };
+        current[source] = more.map(|(batch, _)| batch);
+        if let Some((batch, row)) = more {
+            next.push(Reverse((files::times(&pool[batch])[row], source, row)));
+        }
+        if chunk.len() == CHUNK {
+            write(&mut encoder, &pool, &mut chunk)?;
+            pool = current
+                .iter_mut()
+                .flatten()
+                .zip(0..)
+                .map(|(at, new)| pool[std::mem::replace(at, new)].clone())
+                .collect();
+        }
+    }
+    write(&mut encoder, &pool, &mut chunk)?;
+    Ok(Some(encoder.finish()?))
+}
+
+fn write(encoder: &mut Encoder, pool: &[RecordBatch], chunk: &mut Vec<(usize, usize)>) -> Result<(), LakeError> {
+    if !chunk.is_empty() {
+        let batches: Vec<&RecordBatch> = pool.iter().collect();
+        encoder.write(&interleave_record_batch(&batches, chunk).map_err(arrow_error)?)?;
+        chunk.clear();
+    }
+    Ok(())
 }

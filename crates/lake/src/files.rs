@@ -13,6 +13,7 @@ use parquet::schema::types::ColumnPath;
 use serde_json::{Map, json};
 
 use crate::columns::{CLASS, DAY, Rows};
+use crate::words;
 
 /// A file that is not written yet.
 pub(crate) struct File {
@@ -27,16 +28,19 @@ pub(crate) struct File {
 /// Columns of which a file's least and greatest value are kept beside it, so that most files need not be opened.
 const BOUNDED: &[&str] = &["event_id", "time", "received", "organisation", "source", "batch"];
 
-/// Rows of a row group.
-const GROUP_ROWS: usize = 32_768;
+/// Rows of a row group, and bytes after which it ends whatever it has.
+const GROUP_ROWS: usize = 131_072;
+const GROUP_BYTES: usize = 64 << 20;
 
 /// How much work it may be to make a file small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
     /// Events wait for it.
     Less,
-    /// Nobody does.
+    /// Nobody does, but it will be written again.
     More,
+    /// It is to stay as it is.
+    Most,
 }
 
 /// Columns of long texts that are seldom alike: the only ones that are packed while events wait.
@@ -51,7 +55,7 @@ fn properties(schema: &SchemaRef, effort: Effort) -> WriterProperties {
     // A context of the packer for every page of sixty columns costs more than the packing itself.
     let (long, others) = match effort {
         Effort::Less => (zstd(1), Compression::UNCOMPRESSED),
-        Effort::More => (zstd(3), zstd(3)),
+        Effort::More | Effort::Most => (zstd(3), zstd(3)),
     };
     let mut properties = WriterProperties::builder()
         .set_compression(others)
@@ -97,37 +101,75 @@ pub(crate) fn files(rows: Vec<Rows>) -> Result<Vec<File>, ParquetError> {
         }
     }
     let batches: Vec<RecordBatch> = rows.into_iter().map(|rows| rows.batch).collect();
-    parts.into_iter().map(|(part, rows)| file(part, &batches, rows, Effort::Less)).collect()
-}
-
-/// Makes one file of all rows of some batches.
-pub(crate) fn file_of_all(part: (i32, i32), batches: &[RecordBatch], effort: Effort) -> Result<File, ParquetError> {
-    let all = batches.iter().enumerate().flat_map(|(batch, rows)| (0..rows.num_rows()).map(move |row| (batch, row)));
-    file(part, batches, all.collect(), effort)
+    parts.into_iter().map(|(part, rows)| file(part, &batches, rows)).collect()
 }
 
 /// A row by its batch and its place there.
 type Row = (usize, usize);
 
-/// Rows that are put side by side at once: large enough for columns to pay, small enough to stay in a cache.
-const CHUNK: usize = 2_048;
+/// Rows that are put side by side at once: large enough for columns to pay, small enough to stay in a cache. Stretches of
+/// the words' index are made of whole ones.
+pub(crate) const CHUNK: usize = 2_048;
+const _: () = assert!(words::ROWS.is_multiple_of(CHUNK));
 
 /// Encodes one file of `rows`, of which there is at least one.
-fn file(part: (i32, i32), batches: &[RecordBatch], mut rows: Vec<Row>, effort: Effort) -> Result<File, ParquetError> {
-    let times: Vec<&[i64]> =
-        batches.iter().map(|batch| &**batch["time"].as_primitive::<TimestampMicrosecondType>().values()).collect();
+fn file(part: (i32, i32), batches: &[RecordBatch], mut rows: Vec<Row>) -> Result<File, ParquetError> {
+    let times: Vec<&[i64]> = batches.iter().map(times).collect();
     rows.sort_by_key(|&(batch, row)| times[batch][row]);
-    let schema = batches[rows[0].0].schema();
     let batches: Vec<&RecordBatch> = batches.iter().collect();
-    let (mut bytes, mut stats) = (Vec::with_capacity(1 << 16), Stats::default());
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties(&schema, effort)))?;
+    let mut encoder = Encoder::new(part, batches[rows[0].0].schema(), Effort::Less)?;
     for rows in rows.chunks(CHUNK) {
-        let chunk = interleave_record_batch(&batches, rows)?;
-        stats.add(&chunk);
-        writer.write(&chunk)?;
+        encoder.write(&interleave_record_batch(&batches, rows)?)?;
     }
-    writer.close()?;
-    Ok(File { part, bytes, stats: stats.into_json() })
+    encoder.finish()
+}
+
+/// When the rows of a batch happened, in microseconds since 1970.
+pub(crate) fn times(batch: &RecordBatch) -> &[i64] {
+    batch["time"].as_primitive::<TimestampMicrosecondType>().values()
+}
+
+/// Writes a file.
+pub(crate) struct Encoder {
+    part: (i32, i32),
+    writer: ArrowWriter<Vec<u8>>,
+    stats: Stats,
+    words: Option<words::Builder>,
+}
+
+impl Encoder {
+    pub(crate) fn new(part: (i32, i32), schema: SchemaRef, effort: Effort) -> Result<Self, ParquetError> {
+        let properties = properties(&schema, effort);
+        let writer = ArrowWriter::try_new(Vec::with_capacity(1 << 16), schema.clone(), Some(properties))?;
+        let indexed = effort == Effort::Most && schema.column_with_name("raw").is_some();
+        Ok(Self { part, writer, stats: Stats::default(), words: indexed.then(words::Builder::default) })
+    }
+
+    /// Adds [`CHUNK`] rows, or fewer when they are the last ones, in the order of time.
+    pub(crate) fn write(&mut self, chunk: &RecordBatch) -> Result<(), ParquetError> {
+        self.stats.add(chunk);
+        if let Some(words) = &mut self.words {
+            words.add(chunk);
+        }
+        self.writer.write(chunk)?;
+        if self.writer.in_progress_size() >= GROUP_BYTES {
+            self.writer.flush()?;
+        }
+        Ok(())
+    }
+
+    /// The file, which has at least one row.
+    pub(crate) fn finish(mut self) -> Result<File, ParquetError> {
+        // So few rows are looked at as a whole sooner than looked up.
+        if let Some(words) = self.words.take().filter(|_| self.stats.rows >= words::ROWS) {
+            self.writer.flush()?;
+            let (filters, entry) = words.finish(self.writer.bytes_written() as u64);
+            self.writer.write_all(&filters)?;
+            self.writer.append_key_value_metadata(entry);
+        }
+        let bytes = self.writer.into_inner()?;
+        Ok(File { part: self.part, bytes, stats: self.stats.into_json() })
+    }
 }
 
 /// Least and greatest values, as the Delta protocol writes them.

@@ -13,10 +13,12 @@ mod compact;
 mod files;
 mod query;
 mod retention;
+mod scan;
 pub mod search;
 mod table;
 #[cfg(test)]
 mod tests;
+mod words;
 mod writer;
 
 pub use columns::{EventRow, EventRows, FindingRow, FindingRows, row_time};

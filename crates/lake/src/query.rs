@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::catalog::TableProvider;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -34,8 +33,10 @@ use url::Url;
 pub use hits::{Facet, Found, Search};
 pub use output::Output;
 
+use crate::scan::{Remembered, Scan};
 use crate::search::SearchFault;
 use crate::table::{self, LakeError};
+use crate::words::Need;
 use crate::writer::Latest;
 
 /// Whose rows a query may see.
@@ -105,6 +106,7 @@ pub enum QueryError {
 #[derive(Clone)]
 pub struct Reader {
     source: Source,
+    remembered: Arc<Remembered>,
     /// Where the work is done, if not where the question is asked.
     runtime: Option<Handle>,
 }
@@ -119,12 +121,12 @@ enum Source {
 
 impl Reader {
     pub(crate) fn following(latest: Latest) -> Self {
-        Self { source: Source::Latest(latest), runtime: None }
+        Self { source: Source::Latest(latest), remembered: Arc::default(), runtime: None }
     }
 
     /// Reads the lake at `lake`, whoever writes it.
     pub fn at(lake: Url) -> Self {
-        Self { source: Source::At(lake), runtime: None }
+        Self { source: Source::At(lake), remembered: Arc::default(), runtime: None }
     }
 
     /// The same, but queries are worked on by `runtime`, so that they delay nothing else.
@@ -179,8 +181,10 @@ impl Reader {
         let (events, findings) = self.tables().await?;
         let session = session(limits).map_err(|error| failure(&error, limits))?;
         session.register_udf(crate::search::in_network());
-        for (name, table) in [("events", events), ("findings", findings)] {
-            add_view(&session, name, &table, scope).await.map_err(|error| failure(&error, limits))?;
+        session.register_udf(crate::search::has_word());
+        for (shape, table) in [(table::events(), events), (table::findings(), findings)] {
+            let scan = Scan::new(&table, &shape, &self.remembered, Need::Nothing)?;
+            add_view(&session, shape.name, scan, scope).map_err(|error| failure(&error, limits))?;
         }
         Ok(session)
     }
@@ -236,16 +240,10 @@ fn session(limits: Limits) -> Result<SessionContext, DataFusionError> {
 }
 
 /// Adds a table as a view of what `scope` may see.
-async fn add_view(
-    session: &SessionContext,
-    name: &str,
-    table: &DeltaTable,
-    scope: &Scope,
-) -> Result<(), DataFusionError> {
-    let state = session.state();
-    table.update_datafusion_session(&state).map_err(|error| DataFusionError::External(Box::new(error)))?;
-    let provider: Arc<dyn TableProvider> = table.table_provider().with_session(Arc::new(state)).await?;
-    let mut plan = LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?;
+fn add_view(session: &SessionContext, name: &str, scan: Scan, scope: &Scope) -> Result<(), DataFusionError> {
+    let (url, store) = scan.store();
+    session.runtime_env().register_object_store(url.as_ref(), store.clone());
+    let mut plan = LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(scan)), None)?;
     if let Scope::Organisations(names) = scope {
         plan = plan.filter(col("organisation").in_list(names.iter().map(lit).collect(), false))?;
     }

@@ -1,7 +1,7 @@
 //! How long rows are kept, and what must not be removed.
 
-use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
-use arrow::compute::{cast, filter_record_batch};
+use arrow::array::AsArray as _;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use bytes::Bytes;
 use deltalake::DeltaTable;
@@ -11,7 +11,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
-use crate::files::{self, Effort, File};
+use crate::files::{self, File};
 use crate::table::{self, LakeError, Shape};
 
 /// How long rows are kept: so many days after they happened *and* were received, so that what arrives late is not removed
@@ -159,15 +159,8 @@ fn fate(
     if removed == stays.len() {
         return Ok(Fate::Goes(removed as u64));
     }
-    let (mut kept, mut row): (Vec<RecordBatch>, usize) = (Vec::new(), 0);
-    for batch in ParquetRecordBatchReaderBuilder::try_new(content.clone())?.build()? {
-        let batch =
-            crate::compact::complete(&batch.map_err(ParquetError::from)?, columns).map_err(ParquetError::from)?;
-        let mask = BooleanArray::from(stays.get(row..row + batch.num_rows()).unwrap_or_default().to_vec());
-        row += batch.num_rows();
-        kept.push(filter_record_batch(&batch, &mask).map_err(ParquetError::from)?);
-    }
-    Ok(Fate::Shrinks(files::file_of_all(part, &kept, Effort::More)?, removed as u64))
+    let file = crate::compact::without(part, columns, content.clone(), stays)?;
+    Ok(Fate::Shrinks(file, removed as u64))
 }
 
 /// For each row of a file whether it stays.

@@ -32,6 +32,9 @@ pub enum LakeError {
     /// A file cannot be stored.
     #[error("a file of the lake cannot be stored")]
     Store(#[from] object_store::Error),
+    /// A file is not as this program writes them.
+    #[error("the lake has a file that another program has written or changed: {0}")]
+    Strange(String),
     /// What works in the background was ended.
     #[error("the work was ended")]
     Ended,

@@ -331,3 +331,98 @@ async fn rows_that_are_over_go_and_others_stay() {
     assert_eq!(again.committed(), Committed { events: 2, findings: 2 });
     assert_eq!(ask(&again.reader(), "SELECT count(*) AS n FROM events", &Scope::All).await.unwrap(), "n\n0\n");
 }
+
+/// `count` events from number `first` on, each with a user, an address and words of its own, half of them in JSON escapes.
+fn told_apart(first: u64, count: u64) -> EventRows {
+    let mut rows = EventRows::default();
+    for id in first..first + count {
+        let values = vec![
+            (column("user_name"), Scalar::Text(format!("User {id}"))),
+            (column("src_endpoint_ip"), Scalar::Text(format!("10.{}.{}.1", id / 250, id % 250))),
+        ];
+        let flat = Flat { class_uid: 1007, category_uid: 1, activity_id: 1, severity_id: 1, values };
+        let raw = if id % 2 == 0 {
+            format!(r#"{{"a":"x\nWord{id}y"}}"#)
+        } else {
+            format!("<9>word{id}y: 192.0.2.{}", id % 256)
+        };
+        rows.push(&EventRow {
+            event_id: id,
+            time_ns: Some(NOON_NS + (id % 7_000) as i64 * 1_000_000),
+            received_ms: NOON_NS / 1_000_000,
+            organisation: "soc-a",
+            source: "s",
+            protocol: "ndjson",
+            kind: "",
+            flat: &flat,
+            raw: raw.as_bytes(),
+            raw_sha256: [0; 32],
+            envelope: None,
+        });
+    }
+    rows
+}
+
+/// Lets large files be made of all there is.
+async fn put_all_together(writer: &mut Writer) {
+    let later = 1_000 + 3_600_000;
+    for _ in 0..2_000 {
+        writer.compact(later).await.unwrap();
+        if writer.file_counts().0 == 1 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("{:?}", writer.file_counts());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_files_are_made_meanwhile_and_know_their_words() {
+    const EACH: u64 = 6_000;
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(&lake(&folder)).await.unwrap();
+    for sequence in 1..=5 {
+        writer.add(&mut told_apart((sequence - 1) * EACH, EACH), &mut FindingRows::default());
+        writer.commit(sequence, 1_000).await.unwrap();
+    }
+    let reader = writer.reader();
+    let all = "SELECT count(*) AS n, sum(event_id) AS s, count(DISTINCT raw) AS d, min(time) AS a, max(time) AS b FROM events";
+    let before = ask(&reader, all, &Scope::All).await.unwrap();
+    put_all_together(&mut writer).await;
+    assert_eq!(ask(&reader, all, &Scope::All).await.unwrap(), before);
+    let found = async |condition: &str| {
+        let sql = format!("SELECT event_id AS n FROM events WHERE {condition} ORDER BY 1");
+        ask(&reader, &sql, &Scope::All).await.unwrap().trim_start_matches("n\n").trim_end().replace('\n', " ")
+    };
+    for id in [0, 1, 8_191, 8_192, 17_500, 29_999] {
+        let wanted = id.to_string();
+        for condition in [
+            format!("user_name = 'User {id}'"),
+            format!("user_name ILIKE 'uSER {id}'"),
+            format!("user_name IN ('User {id}', 'nobody')"),
+            format!("user_name LIKE '% {id}'"),
+            format!("has_word(raw, 'word{id}y')"),
+            format!("raw ILIKE '%word{id}y%'"),
+            format!("src_endpoint_ip = '10.{}.{}.1' AND organisation = 'soc-a'", id / 250, id % 250),
+            format!("(user_name = 'User {id}' OR user_name = 'x') AND event_id >= 0"),
+        ] {
+            assert_eq!(found(&condition).await, wanted, "{condition}");
+        }
+    }
+    for none in [
+        "user_name = 'user'",
+        "has_word(raw, 'word')",
+        "has_word(raw, '192.0.2')  AND false",
+        "user_name = 'User 30000'",
+    ] {
+        assert_eq!(found(none).await, "", "{none}");
+    }
+    assert_eq!(found("has_word(raw, '192.0.2.255') AND event_id < 600").await, "255 511");
+    // What is looked up is not read.
+    let sql = "EXPLAIN ANALYZE SELECT event_id FROM events WHERE user_name ILIKE 'user 17'";
+    let plan = ask(&reader, sql, &Scope::All).await.unwrap();
+    assert!(plan.contains("output_rows=1"), "{plan}");
+    let sql = "EXPLAIN SELECT event_id FROM events WHERE user_name ILIKE 'user 30000'";
+    let plan = ask(&reader, sql, &Scope::All).await.unwrap();
+    assert!(!plan.contains(".parquet"), "{plan}");
+}

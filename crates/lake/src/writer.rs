@@ -6,7 +6,7 @@ use deltalake::DeltaTable;
 use url::Url;
 
 use crate::columns::{EventRows, FindingRows, Rows};
-use crate::compact::compact;
+use crate::compact::{Large, begin_large, compact, end_large};
 use crate::query::Reader;
 use crate::retention::{Expiry, Retention, expire};
 use crate::table::{self, LakeError, Shape};
@@ -42,13 +42,14 @@ struct Open {
     shape: Shape,
     waiting: Vec<Rows>,
     committed: u64,
+    large: Option<Large>,
 }
 
 impl Open {
     async fn new(lake: &Url, shape: Shape) -> Result<Self, LakeError> {
         let table = table::open(lake, &shape).await?;
         let committed = table::committed(&table).await?;
-        Ok(Self { table, shape, waiting: Vec::new(), committed })
+        Ok(Self { table, shape, waiting: Vec::new(), committed, large: None })
     }
 
     async fn append(&mut self, sequence: u64, now_ms: i64) -> Result<(), LakeError> {
@@ -64,6 +65,21 @@ impl Open {
         }
         self.committed = sequence;
         Ok(())
+    }
+
+    /// See [`Writer::compact`].
+    async fn compact(&mut self, now_ms: i64) -> Result<bool, LakeError> {
+        let mut done = false;
+        if let Some(large) = self.large.take() {
+            match end_large(&mut self.table, &self.shape, large, now_ms).await? {
+                Ok(committed) => done = committed,
+                Err(going_on) => self.large = Some(going_on),
+            }
+        }
+        if self.large.is_none() {
+            self.large = begin_large(&self.table, &self.shape, now_ms)?;
+        }
+        Ok(compact(&mut self.table, &self.shape, self.large.as_ref(), now_ms).await? || done)
     }
 
     /// Whether a commit that failed is in the table all the same: it may be that only what follows it went wrong.
@@ -121,14 +137,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts small files together where there are many; whether there were. To be called again while it says yes.
+    /// Puts small files together where there are many; whether there were. To be called again while it says yes. Large
+    /// files are made beside what else is done, and committed by a later call.
     ///
     /// # Errors
     /// When a table cannot be read or written; all rows are where they were then.
     pub async fn compact(&mut self, now_ms: i64) -> Result<bool, LakeError> {
         let mut done = false;
         for open in [&mut self.events, &mut self.findings] {
-            done |= compact(&mut open.table, &open.shape, now_ms).await?;
+            done |= open.compact(now_ms).await?;
         }
         if done {
             self.show();

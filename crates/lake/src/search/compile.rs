@@ -1,5 +1,7 @@
 //! From terms to a condition over the columns.
 
+use std::net::IpAddr;
+
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use datafusion::logical_expr::Expr;
@@ -11,6 +13,7 @@ use super::SearchFault;
 use super::network::{Network, in_network};
 use super::parse::{Comparison, Node, Piece, Term, Test};
 use super::reasons;
+use super::word::has_word;
 use crate::columns::EVENTS;
 
 /// Short names and the columns they look in.
@@ -76,7 +79,10 @@ pub(crate) fn filter(node: &Node) -> Result<Expr, SearchFault> {
 fn term(term: &Term) -> Result<Expr, SearchFault> {
     let Some(name) = &term.field else {
         let Test::Like(pieces) = &term.test else { return Err(fault(term, reasons::no_field())) };
-        return Ok(col("raw").ilike(lit(format!("%{}%", pattern(pieces)))));
+        return Ok(match pieces.as_slice() {
+            [Piece::Text(word)] if !word.is_empty() => has_word().call(vec![col("raw"), lit(word.clone())]),
+            pieces => col("raw").ilike(lit(format!("%{}%", pattern(pieces)))),
+        });
     };
     let mut any: Option<Expr> = None;
     for column in columns(term, name)? {
@@ -142,6 +148,11 @@ fn text(column: &'static str, pieces: &[Piece]) -> Expr {
         [Piece::Text(text)] if EXACT.contains(&column) => col(column).eq(lit(text.clone())),
         [Piece::Text(text)] if column.ends_with("_ip") && Network::parse(text).is_some() => {
             in_network().call(vec![col(column), lit(text.clone())])
+        }
+        [Piece::Text(text)] if column.ends_with("_ip") && text.parse::<IpAddr>().is_ok() => {
+            // As addresses are written in the columns.
+            let address = text.parse::<IpAddr>().map_or_else(|_| text.clone(), |ip| ip.to_canonical().to_string());
+            col(column).eq(lit(address))
         }
         pieces if EXACT.contains(&column) => col(column).like(lit(pattern(pieces))),
         pieces => col(column).ilike(lit(pattern(pieces))),

@@ -11,7 +11,8 @@
 //!   Quotes hold blanks and take wildcards as they are written.
 //! - `field:>5`, `>=`, `<`, `<=`, `field:[a TO b]` with both ends, `{a TO b}` without; `*` for an open end.
 //! - `field:10.0.0.0/8` looks for addresses of a network.
-//! - A word or phrase without a field is looked for in the raw record, anywhere in it.
+//! - A word or phrase without a field is looked for in the raw record, as a whole word: no letter or digit stands before or
+//!   behind it. With wildcards it is looked for anywhere: `*katz*`. Whole words are found fast, see [`crate::words`].
 //! - `AND` (also by a blank), `OR`, `NOT` (also `-`), parentheses, also behind a field.
 //! - Short names look in several columns: `ip`, `port`, `host`, `user`, `process`, `cmd`, `domain`, `file`, `url`.
 //!
@@ -23,6 +24,7 @@ mod parse;
 pub(crate) mod reasons;
 #[cfg(test)]
 mod tests;
+mod word;
 
 use khien_base::lang::Lang;
 use khien_base::message::Message;
@@ -31,6 +33,9 @@ use thiserror::Error;
 pub(crate) use compile::{column, filter};
 pub(crate) use network::in_network;
 pub(crate) use parse::parse;
+#[cfg(test)]
+pub(crate) use word::is_word_in;
+pub(crate) use word::{HAS_WORD, has_word};
 
 /// What is wrong with a search.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

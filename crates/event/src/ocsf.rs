@@ -344,6 +344,8 @@ struct Mapped {
     class: &'static table::Class,
     activity: u64,
     tree: Map<String, Json>,
+    /// Attributes of fields that have several values, of which one stands in the tree.
+    several: Vec<String>,
     observables: Vec<Json>,
     unmapped: Map<String, Json>,
 }
@@ -381,19 +383,23 @@ impl Mapped {
         lookup: &Lookup<'_>,
     ) -> Self {
         let mut tree = Map::new();
-        let mut placed = Vec::new();
+        let (mut placed, mut several) = (Vec::new(), Vec::new());
         for field in table.fields(entry) {
             let value = field.sources.iter().find_map(|source| {
                 let (name, text) = lookup.value(source)?;
                 let values = field.convert.apply(&text)?;
-                Some((name, values))
+                Some((source, name, values))
             });
-            let Some((name, values)) = value else {
+            let Some((source, name, values)) = value else {
                 continue;
             };
+            let is_one = lookup.is_one(source);
             for (path, json) in values {
                 let path = table::join(&field.path, path);
                 if put(&mut tree, &path, json) {
+                    if !is_one {
+                        several.push(path.clone());
+                    }
                     placed.push((path, name.clone()));
                 }
             }
@@ -412,6 +418,7 @@ impl Mapped {
             activity: entry.activity(lookup),
             observables: observables(&tree),
             unmapped: unmapped(lookup.event, &used),
+            several,
             tree,
         }
     }
@@ -449,6 +456,16 @@ impl Lookup<'_> {
             let text = self.event.values(name).filter_map(Value::text).find(|t| !matches!(t.trim(), "" | "-"))?;
             Some((name.to_string(), text.to_owned()))
         })
+    }
+
+    /// Whether all values of `field` that say something are the same.
+    fn is_one(&self, field: &str) -> bool {
+        let names = self.taxonomy.sources(self.kind, field);
+        let mut values = (names.iter())
+            .flat_map(|name| self.event.values(name).filter_map(Value::text))
+            .filter(|text| !matches!(text.trim(), "" | "-"));
+        let first = values.next();
+        values.all(|value| Some(value) == first)
     }
 }
 

@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{BooleanArray, RecordBatch, new_null_array};
 use arrow::compute::{filter_record_batch, interleave_record_batch};
@@ -70,10 +71,16 @@ impl Plan {
 pub(crate) struct Large {
     plan: Plan,
     work: JoinHandle<Result<File, LakeError>>,
+    ended: Ended,
 }
+
+/// Says to a merge that nobody wants what it makes.
+#[derive(Clone, Default)]
+struct Ended(Arc<AtomicBool>);
 
 impl Drop for Large {
     fn drop(&mut self) {
+        self.ended.0.store(true, Ordering::Relaxed);
         self.work.abort();
     }
 }
@@ -88,7 +95,7 @@ pub(crate) async fn compact(
     let Some(plan) = plan(table, large)? else { return Ok(false) };
     let contents = contents(table.object_store().as_ref(), &plan.paths).await?;
     let (part, columns) = (plan.part, columns(shape));
-    let merged = tokio::task::spawn_blocking(move || merge(part, &columns, contents, Effort::More));
+    let merged = tokio::task::spawn_blocking(move || merge(part, &columns, contents, Effort::More, &Ended::default()));
     let merged = merged.await.map_err(|_| LakeError::Ended)??;
     let mut actions = plan.removes;
     actions.push(Action::Add(table::store(table, shape, merged, now_ms, false).await?));
@@ -100,12 +107,14 @@ pub(crate) async fn compact(
 pub(crate) fn begin_large(table: &DeltaTable, shape: &Shape, now_ms: i64) -> Result<Option<Large>, LakeError> {
     let Some(plan) = plan_large(table, now_ms)? else { return Ok(None) };
     let (store, paths, part, columns) = (table.object_store(), plan.paths.clone(), plan.part, columns(shape));
+    let ended = Ended::default();
+    let watched = ended.clone();
     let work = tokio::spawn(async move {
         let contents = contents(store.as_ref(), &paths).await?;
-        let merged = tokio::task::spawn_blocking(move || merge(part, &columns, contents, Effort::Most));
+        let merged = tokio::task::spawn_blocking(move || merge(part, &columns, contents, Effort::Most, &watched));
         merged.await.map_err(|_| LakeError::Ended)?
     });
-    Ok(Some(Large { plan, work }))
+    Ok(Some(Large { plan, work, ended }))
 }
 
 /// Commits a large file when it is made; gives it back when it is not. Whether it was committed.
@@ -215,9 +224,15 @@ pub(crate) fn complete(batch: &RecordBatch, columns: &SchemaRef) -> Result<Recor
 }
 
 /// Makes one file of the contents of several, each in the order of time.
-fn merge(part: (i32, i32), columns: &SchemaRef, contents: Vec<Bytes>, effort: Effort) -> Result<File, LakeError> {
+fn merge(
+    part: (i32, i32),
+    columns: &SchemaRef,
+    contents: Vec<Bytes>,
+    effort: Effort,
+    ended: &Ended,
+) -> Result<File, LakeError> {
     let sources = contents.into_iter().map(|content| Source::new(content, columns.clone(), None));
-    merged(part, columns, sources.collect::<Result<_, _>>()?, effort)?.ok_or(LakeError::Ended)
+    merged(part, columns, sources.collect::<Result<_, _>>()?, effort, ended)?.ok_or(LakeError::Ended)
 }
 
 /// The file without the rows for which `stays` says no; there is one that stays.
@@ -228,7 +243,7 @@ pub(crate) fn without(
     stays: Vec<bool>,
 ) -> Result<File, LakeError> {
     let source = Source::new(content, columns.clone(), Some(stays))?;
-    merged(part, columns, vec![source], Effort::Most)?.ok_or(LakeError::Ended)
+    merged(part, columns, vec![source], Effort::Most, &Ended::default())?.ok_or(LakeError::Ended)
 }
 
 /// Rows of a file as they are read.
@@ -277,6 +292,7 @@ fn merged(
     columns: &SchemaRef,
     mut sources: Vec<Source>,
     effort: Effort,
+    ended: &Ended,
 ) -> Result<Option<File>, LakeError> {
     // The batches that rows of the next chunk come from, and for each source which of them it is at.
     let mut pool: Vec<RecordBatch> = Vec::new();
@@ -311,6 +327,9 @@ fn merged(
             next.push(Reverse((files::times(&pool[batch])[row], source, row)));
         }
         if chunk.len() == CHUNK {
+            if ended.0.load(Ordering::Relaxed) {
+                return Err(LakeError::Ended);
+            }
             write(&mut encoder, &pool, &mut chunk)?;
             pool = current
                 .iter_mut()

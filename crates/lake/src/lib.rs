@@ -25,4 +25,5 @@ pub use columns::{EventRow, EventRows, FindingRow, FindingRows, row_time};
 pub use query::{Answer, Facet, Found, Limits, Output, QueryError, Reader, Scope, Search};
 pub use retention::{Expiry, Hold, Keep, Retention};
 pub use table::LakeError;
+pub use words::Words;
 pub use writer::{Committed, Writer};

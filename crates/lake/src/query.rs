@@ -182,6 +182,7 @@ impl Reader {
         let session = session(limits).map_err(|error| failure(&error, limits))?;
         session.register_udf(crate::search::in_network());
         session.register_udf(crate::search::has_word());
+        session.register_udf(crate::search::may_have_words());
         for (shape, table) in [(table::events(), events), (table::findings(), findings)] {
             let scan = Scan::new(&table, &shape, &self.remembered, Need::Nothing)?;
             add_view(&session, shape.name, scan, scope).map_err(|error| failure(&error, limits))?;

@@ -129,7 +129,11 @@ fn part(view: &LogicalFileView, location: object_store::path::Path, shape: &Shap
     let (mut columns, mut newest) = (Vec::new(), 0);
     for field in shape.schema.fields() {
         let name = field.name();
-        let mut column = ColumnStatistics::new_unknown();
+        // What is not known is a null of the column's type: bounds of all files are put into one array.
+        let unknown = ScalarValue::try_from(viewed(field).data_type()).unwrap_or(ScalarValue::Null);
+        let unknown = Precision::Exact(unknown);
+        let mut column =
+            ColumnStatistics { min_value: unknown.clone(), max_value: unknown, ..ColumnStatistics::new_unknown() };
         if shape.dividing.contains(&name.as_str()) {
             let value = Precision::Exact(dividing_value(name, class, day));
             (column.min_value, column.max_value) = (value.clone(), value);

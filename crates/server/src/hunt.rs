@@ -18,6 +18,7 @@ use arrow::datatypes::{DataType, Int64Type};
 use khien_detect::correlate::{Correlator, Observations};
 use khien_detections::Reach;
 use khien_event::decode::Decoded;
+use khien_event::taxonomy::Taxonomy;
 use khien_event::text::{LineFormat, TextDecoder};
 use khien_lake::{Limits, QueryError, Reader, Scope};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ use crate::paths::replace;
 use crate::pipeline::{Done, Found, Origin, Worker, chain, entity};
 use crate::reading::rows;
 use crate::rules::RuleBook;
+use crate::sieve;
 use crate::system::now_ms;
 
 /// Hunts that wait or run.
@@ -328,6 +330,8 @@ impl Hunts {
         }
         let hours = self.hours(&period, &scope).await?;
         job.lock().events = hours.iter().map(|hour| hour.events).sum();
+        let sieve = book.indicators.is_none().then(|| sieve::condition(book.detector.rules(), Taxonomy::embedded()));
+        let sieve = sieve.flatten();
         let mut file = BufWriter::new(File::create(self.findings(id))?);
         let mut correlator = book.correlator_at_once();
         let mut hands: Vec<Hand> = (0..self.0.threads).map(|_| Hand::new(book)).collect();
@@ -337,7 +341,8 @@ impl Hunts {
                 start.max(period.from_ms.saturating_mul(1_000)),
                 (start + HOUR_US).min(period.to_ms.saturating_mul(1_000)),
             );
-            let sql = events_between(from, to, period.organisation.as_deref());
+            let sql = events_between(from, to, period.organisation.as_deref(), sieve.as_deref());
+            let before = job.done.load(Ordering::Relaxed);
             let limits =
                 Limits { time: PATIENCE, memory_bytes: MEMORY_BYTES, rows: usize::MAX, threads: self.0.threads };
             let mut answer = self.0.reader.query(&sql, &scope, limits).await?;
@@ -365,6 +370,8 @@ impl Hunts {
                     return Ok(file.flush()?);
                 }
             }
+            // Those that the sieve kept back are done too.
+            job.done.store(before + hour.events, Ordering::Relaxed);
             settle(&mut correlator, to.saturating_mul(1_000), job, book, &mut file)?;
         }
         settle(&mut correlator, i64::MAX, job, book, &mut file)?;
@@ -403,10 +410,12 @@ fn condition(from_us: i64, to_us: i64, organisation: Option<&str>) -> String {
     }
 }
 
-fn events_between(from_us: i64, to_us: i64, organisation: Option<&str>) -> String {
+fn events_between(from_us: i64, to_us: i64, organisation: Option<&str>, sieve: Option<&str>) -> String {
     format!(
-        "SELECT event_id, time, time_known, received, organisation, source, raw, raw_bytes FROM events WHERE {}",
-        condition(from_us, to_us, organisation)
+        "SELECT event_id, time, time_known, received, organisation, source, raw, raw_bytes FROM events WHERE {}{}{}",
+        condition(from_us, to_us, organisation),
+        if sieve.is_some() { " AND " } else { "" },
+        sieve.unwrap_or_default()
     )
 }
 

@@ -19,5 +19,6 @@ mod pipeline;
 mod reading;
 mod rules;
 pub mod serve;
+mod sieve;
 mod syslog;
 mod system;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::flat::{COLUMNS, Flat, Scalar, scalar};
+use super::flat::{COLUMNS, Column, Flat, Scalar, scalar};
 use super::table::{Class, Entry, Table, fits_lower, join};
 use crate::fields::{Field as Found, Fields, Kind};
 use crate::json::unescape_into;
@@ -90,6 +90,16 @@ impl<'a> Lookup<'a> {
         })
     }
 
+    /// Whether all values of the fields of `sources` that say something are the same.
+    fn is_one(&self, sources: &[FieldId]) -> bool {
+        let mut values = (sources.iter().filter_map(|source| source.index()))
+            .flat_map(|name| self.index.places(name))
+            .filter_map(|place| self.text(&self.fields.list()[place]))
+            .filter(|text| !matches!(text.trim(), "" | "-"));
+        let first = values.next();
+        values.all(|value| Some(value) == first)
+    }
+
     fn text(&self, field: &Found) -> Option<Cow<'a, str>> {
         let bytes = self.fields.bytes(self.raw, field);
         match field.kind {
@@ -149,6 +159,8 @@ struct Attribute {
 struct Leaf {
     object: Option<usize>,
     column: Option<usize>,
+    /// See [`Column::is_one_value`].
+    is_one_value: bool,
 }
 
 /// An attribute that holds others.
@@ -173,6 +185,8 @@ enum Member {
 struct Standing {
     leaves: Vec<Option<Json>>,
     objects: Vec<bool>,
+    /// Leaves that have one of several values.
+    several: Vec<usize>,
 }
 
 impl Standing {
@@ -272,13 +286,17 @@ impl Flattener {
 impl EntryPlan {
     /// Finds the values of an event and which objects stand.
     fn stand(&self, lookup: &Lookup<'_>) -> Standing {
-        let mut standing = Standing { leaves: vec![None; self.leaves.len()], objects: vec![false; self.objects.len()] };
+        let (leaves, objects) = (vec![None; self.leaves.len()], vec![false; self.objects.len()]);
+        let mut standing = Standing { leaves, objects, several: Vec::new() };
         for attribute in &self.attributes {
-            let Some(values) = attribute.values(lookup) else { continue };
+            let Some((sources, values)) = attribute.values(lookup) else { continue };
             for (path, json) in values {
                 let leaf = attribute.outputs.iter().find(|(output, _)| *output == path).map(|(_, leaf)| *leaf);
                 let Some(leaf) = leaf else { continue };
                 if standing.leaves[leaf].is_none() {
+                    if self.leaves[leaf].is_one_value && !lookup.is_one(sources) {
+                        standing.several.push(leaf);
+                    }
                     standing.leaves[leaf] = Some(json);
                     self.raise(leaf, &mut standing);
                 }
@@ -324,7 +342,7 @@ impl EntryPlan {
     fn row(&self, mut standing: Standing, lookup: &Lookup<'_>) -> Flat {
         let mut values: Vec<(usize, Scalar)> = Vec::new();
         for (index, leaf) in self.leaves.iter().enumerate() {
-            let Some(column) = leaf.column else { continue };
+            let Some(column) = leaf.column.filter(|_| !standing.several.contains(&index)) else { continue };
             let Some(json) = standing.leaves[index].take() else { continue };
             if let Some(scalar) = scalar(&COLUMNS[column], json).filter(|_| self.stands(leaf.object, &standing)) {
                 values.push((column, scalar));
@@ -350,9 +368,9 @@ impl EntryPlan {
 }
 
 impl Attribute {
-    /// The values of the first field that has some.
-    fn values(&self, lookup: &Lookup<'_>) -> Option<super::convert::Attributes> {
-        self.sources.iter().find_map(|sources| self.convert.apply(&lookup.value(sources)?))
+    /// The values of the first field that has some, and where it is.
+    fn values(&self, lookup: &Lookup<'_>) -> Option<(&Sources, super::convert::Attributes)> {
+        self.sources.iter().find_map(|sources| Some((sources, self.convert.apply(&lookup.value(sources)?)?)))
     }
 }
 
@@ -391,6 +409,7 @@ impl Places {
         let leaf = |path: &String| Leaf {
             object: path.rsplit_once('.').and_then(|(object, _)| self.object(object)),
             column: COLUMNS.iter().position(|column| column.path == path),
+            is_one_value: Column::is_one_value(path),
         };
         self.leaves.iter().map(leaf).collect()
     }

@@ -6,7 +6,8 @@
 use serde_json::Value as Json;
 
 use super::Normalised;
-use super::table;
+use super::table::{self, Table};
+use crate::taxonomy::{KindId, Taxonomy};
 
 /// What values a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,31 @@ pub struct Column {
     pub path: &'static str,
     /// Its values.
     pub holds: Holds,
+}
+
+/// Columns that have a value only when the field has one and no other: what a rule says of the field can then be asked of
+/// the column.
+const ONE_VALUE: &[&str] = &[
+    "actor.process.file.path",
+    "actor.process.cmd_line",
+    "process.file.path",
+    "process.cmd_line",
+    "process.parent_process.file.path",
+    "process.parent_process.cmd_line",
+    "query.hostname",
+    "http_request.url.url_string",
+    "http_request.user_agent",
+    "file.path",
+    "module.file.path",
+    "reg_key.path",
+    "win_service.name",
+];
+
+impl Column {
+    /// Whether the attribute at `path` is in its column only when its field has no other value.
+    pub(super) fn is_one_value(path: &str) -> bool {
+        ONE_VALUE.contains(&path)
+    }
 }
 
 const fn text(name: &'static str, path: &'static str) -> Column {
@@ -116,8 +142,12 @@ impl Normalised<'_> {
     /// The event as a row.
     pub fn flat(&self) -> Flat {
         let Self { mapped, .. } = self;
+        let is_whole = |column: &Column| {
+            !Column::is_one_value(column.path) || !mapped.several.iter().any(|path| path == column.path)
+        };
         let value = |(index, column): (usize, &Column)| {
-            Some((index, scalar(column, table::get(&mapped.tree, column.path)?.clone())?))
+            let json = table::get(&mapped.tree, column.path).filter(|_| is_whole(column))?;
+            Some((index, scalar(column, json.clone())?))
         };
         Flat {
             class_uid: mapped.class.uid as u32,
@@ -127,4 +157,24 @@ impl Normalised<'_> {
             values: COLUMNS.iter().enumerate().filter_map(value).collect(),
         }
     }
+}
+
+/// The column that holds the field which rules call `field`, in events of all of `kinds`: whenever the column has a value
+/// there, it is the field's only one. `None` when there is none for all of them.
+pub fn column_of(field: &str, kinds: &[KindId], taxonomy: &Taxonomy) -> Option<&'static Column> {
+    let table = Table::embedded();
+    COLUMNS.iter().filter(|column| Column::is_one_value(column.path)).find(|column| {
+        let mut anywhere = false;
+        let fits = kinds.iter().all(|kind| {
+            table.entries_for(taxonomy.kind_name(*kind)).all(|entry| {
+                let Some(first) = table.fields(entry).find(|own| own.outputs().any(|path| path == column.path)) else {
+                    return true;
+                };
+                anywhere = true;
+                let is_same = |source: &String| taxonomy.sources(*kind, source) == taxonomy.sources(*kind, field);
+                first.keeps_text(column.path) && first.sources.first().is_some_and(is_same)
+            })
+        });
+        fits && anywhere
+    })
 }

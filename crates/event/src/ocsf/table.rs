@@ -142,6 +142,20 @@ pub(super) struct Field {
 }
 
 impl Field {
+    /// The paths of everything its value may become.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = String> {
+        self.convert.paths().iter().map(|path| join(&self.path, path))
+    }
+
+    /// Whether what stands at `path` is the text of the field.
+    pub(super) fn keeps_text(&self, path: &str) -> bool {
+        match self.convert {
+            Convert::Text => self.path == path,
+            Convert::File => join(&self.path, "path") == path,
+            _ => false,
+        }
+    }
+
     fn parse(path: &str, text: &str) -> Result<Self, String> {
         let (convert, names) = match text.split_once(": ") {
             None => (Convert::Text, text),

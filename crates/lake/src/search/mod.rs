@@ -35,7 +35,7 @@ pub(crate) use network::in_network;
 pub(crate) use parse::parse;
 #[cfg(test)]
 pub(crate) use word::is_word_in;
-pub(crate) use word::{HAS_WORD, has_word};
+pub(crate) use word::{HAS_WORD, MAY_HAVE_WORDS, has_word, may_have_words};
 
 /// What is wrong with a search.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

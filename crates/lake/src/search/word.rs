@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray as _, BooleanBuilder};
+use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray, BooleanBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
@@ -37,6 +37,23 @@ fn invoke(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
         found.append_option(text.map(|text| word.is_in(text)));
     }
     Ok(ColumnarValue::Array(Arc::new(found.finish()) as ArrayRef))
+}
+
+/// Name of the function.
+pub(crate) const MAY_HAVE_WORDS: &str = "may_have_words";
+
+/// True, whatever it is asked; it lets the table skip rows that do not have the words of a text, at the ends of which they
+/// may go on or not: `may_have_words(event_id, '\\whoami.exe', true, false)`.
+pub(crate) fn may_have_words() -> ScalarUDF {
+    let arguments = vec![DataType::Int64, DataType::Utf8, DataType::Boolean, DataType::Boolean];
+    let always = |arguments: &[ColumnarValue]| {
+        let rows = match arguments.first() {
+            Some(ColumnarValue::Array(array)) => array.len(),
+            _ => 1,
+        };
+        Ok(ColumnarValue::Array(Arc::new(BooleanArray::from(vec![true; rows])) as ArrayRef))
+    };
+    create_udf(MAY_HAVE_WORDS, arguments, DataType::Boolean, Volatility::Immutable, Arc::new(always))
 }
 
 struct Word {

@@ -9,7 +9,7 @@ use arrow::datatypes::DataType;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use serde::{Deserialize, Serialize};
 
-use super::{ROWS, each_word, fold, value_hash, word_hash};
+use super::{Need, ROWS, each_word, fold, value_hash, word_hash};
 
 /// Key of the entry in the footer.
 const KEY: &str = "khien.words";
@@ -57,14 +57,39 @@ impl Hasher for AsItIs {
     }
 }
 
-type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
+/// The words and values of some events.
+#[derive(Default)]
+pub struct Words(HashSet<u64, BuildHasherDefault<AsItIs>>);
+
+impl Words {
+    /// Adds a record as it came.
+    pub fn add_record(&mut self, text: &str) {
+        let folded = fold(text);
+        each_word(&folded, &mut |start, end| {
+            self.0.insert(word_hash(&folded[start..end]));
+        });
+    }
+
+    /// Adds the value of a column.
+    pub fn add_value(&mut self, text: &str) {
+        // Whatever words it has are known with it.
+        if self.0.insert(value_hash(&fold(text))) {
+            self.add_record(text);
+        }
+    }
+
+    /// Whether `text`, which may go on at an end that is `open`, can stand in one of them: all its words are there.
+    pub fn may_have(&self, text: &str, open: (bool, bool)) -> bool {
+        Need::words(text, open).is_met(&|hash| self.0.contains(&hash))
+    }
+}
 
 /// Collects the words of a file's rows.
 #[derive(Default)]
 pub(crate) struct Builder {
     /// Of the stretches before, without repetitions.
     done: Vec<Vec<u64>>,
-    now: Hashes,
+    now: Words,
     rows: usize,
 }
 
@@ -73,7 +98,7 @@ impl Builder {
     pub(crate) fn add(&mut self, rows: &RecordBatch) {
         if let Some(raw) = rows.column_by_name("raw") {
             for text in raw.as_string::<i32>().iter().flatten() {
-                self.words(text);
+                self.now.add_record(text);
             }
         }
         for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
@@ -84,10 +109,7 @@ impl Builder {
                 continue;
             }
             for text in column.as_string::<i32>().iter().flatten() {
-                // Whatever words it has are known with it.
-                if self.now.insert(value_hash(&fold(text))) {
-                    self.words(text);
-                }
+                self.now.add_value(text);
             }
         }
         self.rows += rows.num_rows();
@@ -96,15 +118,8 @@ impl Builder {
         }
     }
 
-    fn words(&mut self, text: &str) {
-        let folded = fold(text);
-        each_word(&folded, &mut |start, end| {
-            self.now.insert(word_hash(&folded[start..end]));
-        });
-    }
-
     fn end(&mut self) {
-        self.done.push(self.now.drain().collect());
+        self.done.push(self.now.0.drain().collect());
         self.rows = 0;
     }
 
@@ -180,7 +195,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::words::{Need, needs};
+    use crate::words::needs;
     use datafusion::prelude::{col, lit};
 
     fn rows(raw: &[String]) -> RecordBatch {

@@ -21,6 +21,7 @@ use std::borrow::Cow;
 
 use twox_hash::XxHash3_64;
 
+pub use filters::Words;
 pub(crate) use filters::{Builder, Filters};
 pub(crate) use need::{Need, needs};
 

@@ -5,7 +5,7 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, Like, Operator};
 
 use super::{each_sure_word, fold, value_hash, word_hash};
-use crate::search::HAS_WORD;
+use crate::search::{HAS_WORD, MAY_HAVE_WORDS};
 
 /// What must be among the words and values of rows for which a condition is true. It may be too little, never too much.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +113,21 @@ pub(crate) fn needs(condition: &Expr) -> Need {
             }
             _ => Need::Nothing,
         },
+        Expr::ScalarFunction(call) if call.name() == MAY_HAVE_WORDS => match call.args.as_slice() {
+            [_, words, from, to] => match (text(words), truth(from), truth(to)) {
+                (Some(words), Some(from), Some(to)) => Need::words(words, (from, to)),
+                _ => Need::Nothing,
+            },
+            _ => Need::Nothing,
+        },
         _ => Need::Nothing,
+    }
+}
+
+fn truth(expr: &Expr) -> Option<bool> {
+    match expr {
+        Expr::Literal(ScalarValue::Boolean(truth), _) => *truth,
+        _ => None,
     }
 }
 

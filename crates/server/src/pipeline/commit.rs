@@ -22,6 +22,9 @@ use crate::system::now_ms;
 /// How long rows wait before they are committed.
 const AGE: Duration = Duration::from_millis(800);
 
+/// How long nothing comes before what can be kept in order is.
+const IDLE: Duration = Duration::from_secs(2);
+
 /// Bytes of rows from which they are committed at once.
 const BYTES: usize = 64 << 20;
 
@@ -190,12 +193,8 @@ impl Committer {
         let mut waiting = Waiting { sequence: self.start(), ..Waiting::default() };
         self.progress.committed.send_replace(done.events);
         loop {
-            let due = waiting.since.map(|since| since + AGE);
-            let lot = match due {
-                Some(due) => timeout_at(due, lots.recv()).await,
-                None => Ok(lots.recv().await),
-            };
-            match lot {
+            let due = waiting.since.map_or_else(|| Instant::now() + IDLE, |since| since + AGE);
+            match timeout_at(due, lots.recv()).await {
                 Ok(Some(lot)) => {
                     early.insert(lot.previous, lot);
                     while let Some(lot) = early.remove(&waiting.sequence) {

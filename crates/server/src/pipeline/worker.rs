@@ -178,6 +178,12 @@ impl Worker {
         self.held.drain(..)
     }
 
+    /// The kind of the record examined last.
+    #[cfg(test)]
+    pub(crate) fn kind(&self) -> &'static str {
+        Taxonomy::embedded().kind_name(self.engine.kind())
+    }
+
     /// The attributes of the record examined last.
     pub(crate) fn flat(&mut self, record: &[u8]) -> Flat {
         self.flattener.flat(self.engine.kind(), self.engine.fields(), record)

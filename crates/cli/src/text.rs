@@ -74,11 +74,7 @@ words! {
         en: "The token of the SOC, shown this one time; keep it safe:"
     }
     data_folder_unusable { vi: "không dùng được thư mục dữ liệu", en: "cannot use the data folder" }
-    no_syslog_source {
-        vi: "nhận syslog cần --syslog-source: SOC sở hữu các thông điệp",
-        en: "syslog listeners need --syslog-source: the SOC whose messages these are"
-    }
-    no_certificate { vi: "--syslog-tls cần --tls-cert và --tls-key", en: "--syslog-tls needs --tls-cert and --tls-key" }
+    no_certificate { vi: "TLS cần --tls-cert và --tls-key", en: "TLS needs --tls-cert and --tls-key" }
     lake_unusable { vi: "không mở được kho dữ liệu", en: "cannot open the lake" }
     state_unusable { vi: "không mở được cơ sở dữ liệu trạng thái", en: "cannot open the state database" }
     only_queries {
@@ -223,6 +219,21 @@ messages! {
         en: "{indicators} indicators are used, {unusable} cannot be used"
     }
     serve_ready(address) { vi: "sẵn sàng tại http://{address}", en: "ready at http://{address}" }
+    file_unreadable(path) { vi: "không đọc được {path}", en: "cannot read {path}" }
+    owners_unusable(path, line, reason) {
+        vi: "tệp chủ sở hữu {path}, dòng {line}: {reason}",
+        en: "the owners in {path}, line {line}: {reason}"
+    }
+    geoip_unusable(path, reason) {
+        vi: "không dùng được cơ sở dữ liệu GeoIP {path}: {reason}",
+        en: "cannot use the GeoIP database {path}: {reason}"
+    }
+    serve_https(address) { vi: "sẵn sàng tại https://{address}", en: "ready at https://{address}" }
+    certificate_added(subject, until) {
+        vi: "đã đăng ký chứng thư số {subject}, hiệu lực đến {until}",
+        en: "the certificate of {subject} is registered; it is valid until {until}"
+    }
+    certificates(count) { vi: "{count} chứng thư số", en: "{count} certificates" }
     serve_syslog(protocol, address) { vi: "nhận syslog ({protocol}) tại {address}", en: "takes syslog ({protocol}) at {address}" }
     folder_unusable(path) { vi: "không dùng được thư mục dữ liệu {path}", en: "cannot use the data folder {path}" }
     cannot_listen(address) { vi: "không lắng nghe được tại {address}", en: "cannot listen at {address}" }

@@ -6,6 +6,7 @@
 mod hits;
 mod output;
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +110,8 @@ pub struct Reader {
     remembered: Arc<Remembered>,
     /// Where the work is done, if not where the question is asked.
     runtime: Option<Handle>,
+    /// Where queries put what memory has no room for.
+    spill: Option<PathBuf>,
 }
 
 #[derive(Clone)]
@@ -121,18 +124,24 @@ enum Source {
 
 impl Reader {
     pub(crate) fn following(latest: Latest) -> Self {
-        Self { source: Source::Latest(latest), remembered: Arc::default(), runtime: None }
+        Self { source: Source::Latest(latest), remembered: Arc::default(), runtime: None, spill: None }
     }
 
     /// Reads the lake at `lake`, whoever writes it.
     pub fn at(lake: Url) -> Self {
-        Self { source: Source::At(lake), remembered: Arc::default(), runtime: None }
+        Self { source: Source::At(lake), remembered: Arc::default(), runtime: None, spill: None }
     }
 
     /// The same, but queries are worked on by `runtime`, so that they delay nothing else.
     #[must_use]
     pub fn on(self, runtime: Handle) -> Self {
         Self { runtime: Some(runtime), ..self }
+    }
+
+    /// The same, but queries whose sorting or grouping has no room in memory use the folder `spill` for it.
+    #[must_use]
+    pub fn spilling_to(self, spill: PathBuf) -> Self {
+        Self { spill: Some(spill), ..self }
     }
 
     async fn tables(&self) -> Result<(DeltaTable, DeltaTable), LakeError> {
@@ -179,7 +188,7 @@ impl Reader {
     /// A session with what `scope` may see.
     async fn session(&self, scope: &Scope, limits: Limits) -> Result<SessionContext, QueryError> {
         let (events, findings) = self.tables().await?;
-        let session = session(limits).map_err(|error| failure(&error, limits))?;
+        let session = session(limits, self.spill.clone()).map_err(|error| failure(&error, limits))?;
         session.register_udf(crate::search::in_network());
         session.register_udf(crate::search::has_word());
         session.register_udf(crate::search::may_have_words());
@@ -228,11 +237,15 @@ async fn receive(
     }
 }
 
-fn session(limits: Limits) -> Result<SessionContext, DataFusionError> {
+/// Most bytes that one query puts on the disk.
+const SPILLED_BYTES: u64 = 8 << 30;
+
+fn session(limits: Limits, spill: Option<PathBuf>) -> Result<SessionContext, DataFusionError> {
     let mut config = SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(false);
     config.options_mut().execution.parquet.pushdown_filters = true;
     config.options_mut().execution.parquet.reorder_filters = true;
-    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    let mode = spill.map_or(DiskManagerMode::Disabled, |folder| DiskManagerMode::Directories(vec![folder]));
+    let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(SPILLED_BYTES);
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_limit(limits.memory_bytes, 1.0)
         .with_disk_manager_builder(disk)

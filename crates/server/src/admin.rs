@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+pub use ipnet::IpNet;
 use khien_detections::{Actor, Detections, Reach, read_pack};
 pub use khien_detections::{ContentError, DetectionsError, Pack, PackState};
 pub use khien_identity::IdentityError;
 use khien_identity::{Identity, Operator};
 use khien_lake::{Answer, Found, Limits, QueryError, Reader, Scope, Search};
 pub use khien_sources::{
-    Credential, KeepRule, KeepingError, Kind, LegalHold, NewSoc, Quota, Soc, SourcesError, Token, default_keeping,
+    Credential, KeepRule, KeepingError, Kind, LegalHold, Network, NewSoc, Quota, Soc, SourcesError, Token,
+    default_keeping,
 };
 use khien_sources::{Keeping, Moment, Sources};
 use khien_store::StoreError;
@@ -87,7 +89,39 @@ impl Admin {
         Ok(self.sources.add_token(name, moment()?).await?)
     }
 
-    /// Revokes all tokens of a SOC; how many.
+    /// Lets a SOC send with a client certificate, given as PEM.
+    ///
+    /// # Errors
+    /// When there is no such SOC, or the certificate cannot be used.
+    pub async fn add_certificate(&self, name: &str, text: &[u8]) -> Result<Credential, AdminError> {
+        Ok(self.sources.add_certificate(name, text, system::now_ms()).await?)
+    }
+
+    /// Takes syslog from these addresses as sent by a SOC.
+    ///
+    /// # Errors
+    /// When there is no such SOC, or the network is somebody's already.
+    pub async fn add_network(&self, name: &str, network: IpNet) -> Result<Network, AdminError> {
+        Ok(self.sources.add_network(name, network, system::now_ms()).await?)
+    }
+
+    /// Takes syslog from these addresses no longer.
+    ///
+    /// # Errors
+    /// When the network is none of the SOC.
+    pub async fn remove_network(&self, name: &str, network: IpNet) -> Result<(), AdminError> {
+        Ok(self.sources.remove_network(name, network).await?)
+    }
+
+    /// The networks of all SOCs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn networks(&self) -> Result<Vec<Network>, AdminError> {
+        Ok(self.sources.networks().await?)
+    }
+
+    /// Revokes all tokens and certificates of a SOC; how many.
     ///
     /// # Errors
     /// When there is no such SOC.

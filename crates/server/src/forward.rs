@@ -32,6 +32,7 @@ use tokio::time::{sleep, timeout};
 use url::Url;
 
 use crate::http::Intake;
+use crate::owners::Owners;
 use crate::paths::{Paths, replace};
 use crate::pipeline::chain;
 use crate::serve::Syslog;
@@ -235,7 +236,7 @@ async fn listen(
         quota: Quota::default(),
         created_ms: 0,
     };
-    let sink = syslog::Sink { intake: Intake::new(journal.clone()), soc: Arc::new(soc), stop: stop.clone() };
+    let sink = syslog::Sink { intake: Intake::new(journal.clone()), owners: Owners::only(soc), stop: stop.clone() };
     let mut bound = Vec::new();
     if let Some(address) = setup.udp {
         let failed = |source| ForwardError::Listen { address, source };

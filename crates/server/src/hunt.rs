@@ -26,6 +26,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::enrich::Enriching;
 use crate::paths::replace;
 use crate::pipeline::{Done, Found, Origin, Worker, chain, entity};
 use crate::reading::rows;
@@ -465,7 +466,7 @@ struct Hand(Worker);
 
 impl Hand {
     fn new(book: &Arc<RuleBook>) -> Self {
-        Self(Worker::new(book.clone(), Done::default()))
+        Self(Worker::new(book.clone(), Done::default(), Enriching::default()))
     }
 
     fn work(mut self, batch: &RecordBatch) -> Result<(Self, Lot), Failure> {

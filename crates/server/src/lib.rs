@@ -7,6 +7,7 @@
 
 pub mod admin;
 mod alerting;
+pub mod enrich;
 pub mod forward;
 mod http;
 mod hunt;
@@ -14,6 +15,7 @@ mod keeper;
 mod keeping;
 mod ledger;
 mod modules;
+mod owners;
 mod paths;
 mod pipeline;
 mod reading;
@@ -22,3 +24,4 @@ pub mod serve;
 mod sieve;
 mod syslog;
 mod system;
+mod tls;

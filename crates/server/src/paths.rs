@@ -35,6 +35,17 @@ impl Paths {
         self.0.join("hunts")
     }
 
+    /// Where queries put what memory has no room for; nothing that was there before is.
+    pub(crate) fn spilled(&self) -> io::Result<PathBuf> {
+        let folder = self.0.join("spilled");
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::create_dir(&folder)?;
+        Ok(folder)
+    }
+
     /// Where the state of correlations is saved.
     pub(crate) fn correlations(&self) -> PathBuf {
         self.0.join("correlations.state")

@@ -6,33 +6,33 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::serve::Listener as _;
 use khien_detect::indicators::IndicatorSet;
 use khien_detect::rule::load::RuleSet;
 use khien_detections::{Detections, DetectionsError};
 use khien_identity::Identity;
 use khien_ingest::journal::{Journal, OpenError, Options, RealDisk, Running};
-use khien_lake::{LakeError, Writer};
+use khien_lake::{LakeError, Limits, Writer};
 use khien_sources::{Keeping, Sources, SourcesError};
 use khien_store::StoreError;
 use thiserror::Error;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{self, ServerConfig};
+use tokio::task::JoinSet;
 
 use crate::alerting::Alerting;
+use crate::enrich::{Enriching, Knowledge, KnowledgeError};
 use crate::http::{self, Authenticator, Intake, State};
 use crate::hunt::Hunts;
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
+use crate::owners::Owners;
 use crate::paths::Paths;
 use crate::pipeline::{Committer, Correlating, Pipeline, Progress};
 use crate::rules::InForce;
-use crate::{modules, syslog};
+use crate::tls::{Peer, TlsListener};
+use crate::{modules, syslog, tls};
 
 /// What a server is started with.
 pub struct Setup {
@@ -42,12 +42,20 @@ pub struct Setup {
     pub state: Option<String>,
     /// Where HTTP is spoken.
     pub listen: SocketAddr,
+    /// Where HTTP is spoken over TLS.
+    pub https: Option<SocketAddr>,
+    /// Certificate chain and private key, as PEM files.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Memory that one query may take, in bytes; beyond that it uses the disk.
+    pub query_memory_bytes: usize,
     /// Where syslog is.
     pub syslog: Syslog,
     /// The rules that all events are matched against, whatever packs there are.
     pub rules: RuleSet,
     /// Indicators that are looked for in all events.
     pub indicators: Option<IndicatorSet>,
+    /// What is known of addresses and names.
+    pub knowledge: Knowledge,
     /// Threads that decode and match; 0 for one a processor.
     pub threads: usize,
 }
@@ -61,9 +69,7 @@ pub struct Syslog {
     pub tcp: Option<SocketAddr>,
     /// Streams in TLS 1.2 or 1.3.
     pub tls: Option<SocketAddr>,
-    /// Certificate chain and private key, as PEM files.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// Name of the SOC whose messages these are.
+    /// Name of the SOC whose messages these are, when neither certificate nor address says another one.
     pub soc: Option<String>,
 }
 
@@ -106,11 +112,11 @@ pub enum ServeError {
     /// The packs in force cannot be read.
     #[error(transparent)]
     Detections(#[from] DetectionsError),
-    /// Syslog listeners need to know whose messages come in.
-    #[error("syslog listeners need --syslog-source: the SOC whose messages these are")]
-    NoSyslogSource,
+    /// What is known of addresses cannot be read.
+    #[error(transparent)]
+    Knowledge(#[from] KnowledgeError),
     /// TLS needs a certificate.
-    #[error("--syslog-tls needs --tls-cert and --tls-key")]
+    #[error("TLS needs --tls-cert and --tls-key")]
     NoCertificate,
     /// Certificate or key cannot be used.
     #[error("cannot use the certificate {path}: {reason}")]
@@ -126,11 +132,13 @@ pub enum ServeError {
 pub struct Server {
     /// Where HTTP is spoken.
     pub address: SocketAddr,
+    /// Where HTTP is spoken over TLS.
+    pub https: Option<SocketAddr>,
     /// Where syslog is spoken.
     pub syslog: Vec<(&'static str, SocketAddr)>,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
-    http: JoinHandle<io::Result<()>>,
+    http: JoinSet<io::Result<()>>,
     hunts: Hunts,
     pipeline: Pipeline,
     journal: Running,
@@ -180,16 +188,20 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let (journal, running) = open_journal(&paths, committed.events)?;
     let intake = Intake::new(journal.clone());
     let (stop, stopping) = watch::channel(false);
-    let sinks = syslog_sink(&setup.syslog, &sources, &intake, &stopping).await?;
+    let owners = owners(&setup.syslog, &sources).await?;
+    let enriching = Enriching::open(setup.knowledge.clone())?;
 
+    let greeter = match setup.https {
+        Some(address) => Some(listen_https(address, &setup).await?),
+        None => None,
+    };
     let http = TcpListener::bind(setup.listen).await;
     let http = http.map_err(|source| ServeError::Listen { address: setup.listen, source })?;
     let address = http.local_addr().map_err(|source| ServeError::Listen { address: setup.listen, source })?;
     let mut listeners = JoinSet::new();
-    let syslog = match sinks {
-        Some(sink) => listen_syslog(&setup.syslog, &sink, &mut listeners).await?,
-        None => Vec::new(),
-    };
+    let sink = syslog::Sink { intake: intake.clone(), owners: owners.clone(), stop: stopping.clone() };
+    let syslog = listen_syslog(&setup, &sink, &mut listeners).await?;
+    listeners.spawn(owners.run(stopping.clone()));
 
     let detections = Detections::new(db.clone());
     let progress = Arc::new(Progress::default());
@@ -197,7 +209,8 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let rules = InForce::new(keeper.rules().await?);
     let correlating = Correlating::open(rules.get(), paths.correlations(), committed.events);
     let queries = Queries::start(workers(setup.threads)).map_err(ServeError::Thread)?;
-    let reader = queries.handle().into_iter().fold(writer.reader(), khien_lake::Reader::on);
+    let reader = writer.reader().spilling_to(paths.spilled().map_err(failed)?);
+    let reader = queries.handle().into_iter().fold(reader, khien_lake::Reader::on);
     let commit = Committer::new(
         journal.trimmer(),
         Some(paths.lake_folder()),
@@ -205,7 +218,8 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
         Keeping::new(db.clone()),
         progress.clone(),
     );
-    let pipeline = Pipeline::start(&journal, &rules, writer, commit, workers(setup.threads));
+    let pipeline = Pipeline::start(&journal, (&rules, &enriching), writer, commit, workers(setup.threads));
+    listeners.spawn(enriching.run(stopping.clone()));
     listeners.spawn(keeper.run(rules, stopping.clone()));
     let alerting = Alerting { detections: detections.clone(), reader: reader.clone(), progress: progress.clone() };
     listeners.spawn(alerting.run(stopping.clone()));
@@ -213,19 +227,28 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     listeners.spawn(ledger.run(stopping.clone()));
     let hunts = Hunts::open(reader.clone(), paths.hunts(), workers(setup.threads)).map_err(failed)?;
     let authenticator = Authenticator { sources, identity: Identity::new(db) };
-    let state = Arc::new(State::new(journal, authenticator, reader, progress, detections, hunts.clone()));
-    let service = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let mut stopped = stopping.clone();
-    let serve = axum::serve(http, service).with_graceful_shutdown(async move {
-        // An error means that the server is gone.
-        drop(stopped.wait_for(|stop| *stop).await);
-    });
+    let limits = Limits { memory_bytes: setup.query_memory_bytes, ..Limits::default() };
+    let mut state = State::new(journal, authenticator, reader, progress, detections, hunts.clone());
+    state.limits = limits;
+    let router = http::router(Arc::new(state));
+    let mut serving = JoinSet::new();
+    let service = router.clone().into_make_service_with_connect_info::<Peer>();
+    let serve = axum::serve(http, service).with_graceful_shutdown(until(stopping.clone()));
+    serving.spawn(serve.into_future());
+    let mut https = None;
+    if let Some(listener) = greeter {
+        https = listener.local_addr().ok().map(|peer| peer.address);
+        let service = router.into_make_service_with_connect_info::<Peer>();
+        let serve = axum::serve(listener, service).with_graceful_shutdown(until(stopping.clone()));
+        serving.spawn(serve.into_future());
+    }
     Ok(Server {
         address,
+        https,
         syslog,
         stop,
         listeners,
-        http: tokio::spawn(serve.into_future()),
+        http: serving,
         hunts,
         pipeline: pipeline.map_err(ServeError::Thread)?,
         journal: running,
@@ -240,10 +263,12 @@ impl Server {
         self.stop.send(true).ok();
         while self.listeners.join_next().await.is_some() {}
         self.hunts.stop().await;
-        match self.http.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the HTTP server failed"),
-            Err(error) => tracing::error!(%error, "the HTTP server did not end in order"),
+        while let Some(ended) = self.http.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the HTTP server failed"),
+                Err(error) => tracing::error!(%error, "the HTTP server did not end in order"),
+            }
         }
         // Now nobody has the journal any more, so that it closes and the pipeline ends.
         let journal = self.journal;
@@ -272,28 +297,36 @@ fn open_journal(paths: &Paths, committed: u64) -> Result<(Journal, Running), Ope
     Ok((journal, running))
 }
 
-/// Where syslog goes, when some listener is wanted.
-async fn syslog_sink(
-    setup: &Syslog,
-    sources: &Sources,
-    intake: &Intake,
-    stop: &watch::Receiver<bool>,
-) -> Result<Option<syslog::Sink>, ServeError> {
-    if setup.udp.or(setup.tcp).or(setup.tls).is_none() {
-        return Ok(None);
-    }
-    let name = setup.soc.as_deref().ok_or(ServeError::NoSyslogSource)?;
-    let soc = Arc::new(sources.named(name).await?);
-    Ok(Some(syslog::Sink { intake: intake.clone(), soc, stop: stop.clone() }))
+/// Who says whose syslog comes in.
+async fn owners(setup: &Syslog, sources: &Sources) -> Result<Owners, ServeError> {
+    let otherwise = match &setup.soc {
+        Some(name) => Some(Arc::new(sources.named(name).await?)),
+        None => None,
+    };
+    Ok(Owners::new(sources.clone(), otherwise).await?)
+}
+
+/// Ends when the server is to stop.
+async fn until(mut stopping: watch::Receiver<bool>) {
+    // An error means that the server is gone.
+    drop(stopping.wait_for(|stop| *stop).await);
+}
+
+/// Listens for HTTP over TLS.
+async fn listen_https(address: SocketAddr, setup: &Setup) -> Result<TlsListener, ServeError> {
+    let acceptor = tls::acceptor(setup.identity.as_ref(), &[b"h2", b"http/1.1"])?;
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    TlsListener::new(listener, acceptor).map_err(failed)
 }
 
 /// Starts the listeners for syslog; where they are.
 async fn listen_syslog(
-    setup: &Syslog,
+    all: &Setup,
     sink: &syslog::Sink,
     listeners: &mut JoinSet<()>,
 ) -> Result<Vec<(&'static str, SocketAddr)>, ServeError> {
-    let mut bound = Vec::new();
+    let (setup, mut bound) = (&all.syslog, Vec::new());
     if let Some(address) = setup.udp {
         let failed = |source| ServeError::Listen { address, source };
         let socket = UdpSocket::bind(address).await.map_err(failed)?;
@@ -301,7 +334,7 @@ async fn listen_syslog(
         listeners.spawn(syslog::udp(socket, sink.clone()));
     }
     let tls = match setup.tls {
-        Some(_) => Some(acceptor(setup)?),
+        Some(_) => Some(tls::acceptor(all.identity.as_ref(), &[])?),
         None => None,
     };
     for (name, address, tls) in [("tcp", setup.tcp, None), ("tls", setup.tls, tls)] {
@@ -312,21 +345,4 @@ async fn listen_syslog(
         listeners.spawn(syslog::tcp(listener, tls, sink.clone()));
     }
     Ok(bound)
-}
-
-/// What greets TLS clients.
-fn acceptor(setup: &Syslog) -> Result<TlsAcceptor, ServeError> {
-    let (certificate, key) = setup.identity.as_ref().ok_or(ServeError::NoCertificate)?;
-    let failed = |path: &PathBuf, reason: String| ServeError::Certificate { path: path.clone(), reason };
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|error| failed(certificate, error.to_string()))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(key, error.to_string()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        // Version 1.2 too: rsyslog as Debian 12 has it speaks nothing newer.
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
-        .map_err(|error| failed(certificate, error.to_string()))?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -1,8 +1,10 @@
-//! Listeners for syslog over UDP, TCP and TLS. What comes in over a listener belongs to the SOC that it was started for.
+//! Listeners for syslog over UDP, TCP and TLS. Whose messages come in, [`Owners`] says.
 //!
 //! Syslog has no acknowledgement: a message is durable a moment after it came. A TCP sender is slowed down while the
 //! journal is busy; datagrams that come meanwhile are counted and lost, as the protocol has it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use crate::http::{Delivery, Intake};
+use crate::owners::Owners;
+use crate::tls::{HANDSHAKE, Peer, certificate};
 
 /// Bytes that are read at once from a stream.
 const READ_BYTES: usize = 256 << 10;
@@ -38,14 +42,11 @@ const STREAMS: usize = 4_096;
 /// Streams on which nothing comes for so long are closed.
 const IDLE: Duration = Duration::from_hours(1);
 
-/// How long a TLS client may take to say hello.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
 /// Where messages go, and until when.
 #[derive(Clone)]
 pub(crate) struct Sink {
     pub(crate) intake: Intake,
-    pub(crate) soc: Arc<Soc>,
+    pub(crate) owners: Owners,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -53,18 +54,17 @@ pub(crate) struct Sink {
 const SOURCE: &str = "syslog";
 
 impl Sink {
-    async fn take(&self, peer: IpAddr, records: Records) -> Result<(), Refusal> {
-        let delivery =
-            Delivery { soc: &self.soc, source: SOURCE, protocol: "syslog", peer: Some(peer), key: None, records };
+    async fn take(&self, soc: &Soc, peer: IpAddr, records: Records) -> Result<(), Refusal> {
+        let delivery = Delivery { soc, source: SOURCE, protocol: "syslog", peer: Some(peer), key: None, records };
         self.intake.take(delivery).await.map(|_| ())
     }
 
     /// Takes messages as soon as there is room for them.
-    async fn take_patiently(&self, peer: IpAddr, found: Messages) {
+    async fn take_patiently(&self, soc: &Soc, peer: IpAddr, found: Messages) {
         let records = Records { body: found.body.into(), spans: found.spans, ..Records::default() };
         let mut pause = Duration::from_millis(20);
         loop {
-            match self.take(peer, records.clone()).await {
+            match self.take(soc, peer, records.clone()).await {
                 Err(Refusal::Closed | Refusal::TooLarge) | Ok(()) => return,
                 Err(refusal) => {
                     tracing::warn!(%peer, %refusal, "a syslog sender has to wait");
@@ -93,17 +93,17 @@ pub(crate) async fn udp(socket: UdpSocket, sink: Sink) {
         };
         let mut group = Datagrams::default();
         match first {
-            Ok((len, peer)) => group.add(&buffer[..len], peer),
+            Ok((len, peer)) => group.add(&buffer[..len], peer, &sink.owners),
             Err(error) => {
                 tracing::warn!(%error, "a datagram cannot be received");
                 continue;
             }
         }
         let until = Instant::now() + COLLECT;
-        while group.spans.len() < COLLECTED
+        while group.count < COLLECTED
             && let Ok(Ok((len, peer))) = timeout_at(until, socket.recv_from(&mut buffer)).await
         {
-            group.add(&buffer[..len], peer);
+            group.add(&buffer[..len], peer, &sink.owners);
         }
         group.send(&sink);
     }
@@ -112,34 +112,42 @@ pub(crate) async fn udp(socket: UdpSocket, sink: Sink) {
 /// Datagrams that came about the same time.
 #[derive(Default)]
 struct Datagrams {
-    body: Vec<u8>,
-    spans: Vec<Span>,
-    peer: Option<IpAddr>,
+    /// By sender, since a batch is of one.
+    senders: HashMap<IpAddr, (Arc<Soc>, Records, Vec<u8>)>,
+    count: usize,
 }
 
 impl Datagrams {
-    fn add(&mut self, datagram: &[u8], peer: SocketAddr) {
+    fn add(&mut self, datagram: &[u8], peer: SocketAddr, owners: &Owners) {
         let text = datagram.trim_ascii_end();
         let text = text.strip_suffix(&[0]).unwrap_or(text);
         if text.is_empty() {
             return;
         }
-        self.spans.push(Span { start: self.body.len() as u32, len: text.len() as u32 });
-        self.body.extend_from_slice(text);
-        self.peer.get_or_insert(peer.ip());
+        let (_, records, body) = match self.senders.entry(peer.ip()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let Some(owner) = owners.of_address(peer.ip()) else { return };
+                entry.insert((owner, Records::default(), Vec::new()))
+            }
+        };
+        records.spans.push(Span { start: body.len() as u32, len: text.len() as u32 });
+        body.extend_from_slice(text);
+        self.count += 1;
     }
 
     /// Sends them off without waiting for the disk, so that the next ones are received.
     fn send(self, sink: &Sink) {
-        let Some(peer) = self.peer else { return };
-        let count = self.spans.len();
-        let records = Records { body: Bytes::from(self.body), spans: self.spans, ..Records::default() };
-        let sink = sink.clone();
-        tokio::spawn(async move {
-            if let Err(refusal) = sink.take(peer, records).await {
-                tracing::warn!(%refusal, count, "datagrams are lost");
-            }
-        });
+        for (peer, (owner, records, body)) in self.senders {
+            let count = records.spans.len();
+            let records = Records { body: Bytes::from(body), ..records };
+            let sink = sink.clone();
+            tokio::spawn(async move {
+                if let Err(refusal) = sink.take(&owner, peer, records).await {
+                    tracing::warn!(%refusal, count, "datagrams are lost");
+                }
+            });
+        }
     }
 }
 
@@ -169,9 +177,12 @@ pub(crate) async fn tcp(listener: TcpListener, tls: Option<TlsAcceptor>, sink: S
         let (tls, sink) = (tls.clone(), sink.clone());
         streams.spawn(async move {
             let _permit = permit;
-            let Some(tls) = tls else { return messages(stream, peer.ip(), sink).await };
+            let Some(tls) = tls else { return messages(stream, Peer { address: peer, certificate: None }, sink).await };
             match timeout(HANDSHAKE, tls.accept(stream)).await {
-                Ok(Ok(stream)) => messages(stream, peer.ip(), sink).await,
+                Ok(Ok(stream)) => {
+                    let certificate = certificate(&stream);
+                    messages(stream, Peer { address: peer, certificate }, sink).await;
+                }
                 Ok(Err(error)) => tracing::warn!(%peer, %error, "TLS was refused"),
                 Err(_) => tracing::warn!(%peer, "a TLS client said nothing"),
             }
@@ -181,7 +192,9 @@ pub(crate) async fn tcp(listener: TcpListener, tls: Option<TlsAcceptor>, sink: S
 }
 
 /// Reads a stream to its end.
-async fn messages(mut stream: impl AsyncRead + Unpin, peer: IpAddr, sink: Sink) {
+async fn messages(mut stream: impl AsyncRead + Unpin, from: Peer, sink: Sink) {
+    let peer = from.address.ip();
+    let owner = async || sink.owners.of(peer, from.certificate.as_ref()).await;
     let mut splitter = Splitter::default();
     let mut buffer = vec![0; READ_BYTES];
     let mut stop = sink.stop.clone();
@@ -201,8 +214,18 @@ async fn messages(mut stream: impl AsyncRead + Unpin, peer: IpAddr, sink: Sink) 
         if found.rejected > 0 {
             tracing::warn!(%peer, count = found.rejected, "syslog messages are too long and were left out");
         }
-        sink.take_patiently(peer, found).await;
+        // Each time, since a SOC may lose its right to send.
+        let Some(owner) = owner().await else {
+            tracing::debug!(%peer, "a syslog stream of nobody is closed");
+            return;
+        };
+        sink.take_patiently(&owner, peer, found).await;
     }
     // The last message of a stream needs no end of its own.
-    sink.take_patiently(peer, splitter.end()).await;
+    let last = splitter.end();
+    if !last.spans.is_empty()
+        && let Some(owner) = owner().await
+    {
+        sink.take_patiently(&owner, peer, last).await;
+    }
 }

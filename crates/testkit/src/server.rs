@@ -11,9 +11,14 @@ pub struct Server {
     child: Child,
     /// Where HTTP is spoken.
     pub address: SocketAddr,
+    /// Where HTTP is spoken over TLS.
+    pub https: Option<SocketAddr>,
     /// Where syslog is: protocol and address.
     pub syslog: Vec<(String, SocketAddr)>,
 }
+
+/// Arguments that each ask for one more listener.
+const LISTENERS: [&str; 4] = ["--https", "--syslog-udp", "--syslog-tcp", "--syslog-tls"];
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,15 +60,16 @@ impl Server {
         command.args(["serve", "--lang", "en", "--listen", listen, "--data"]).arg(data).args(arguments);
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let mut lines = BufReader::new(child.stderr.take().expect("standard error is a pipe")).lines();
-        let wanted =
-            1 + arguments.iter().filter(|a| ["--syslog-udp", "--syslog-tcp", "--syslog-tls"].contains(a)).count();
-        let (mut address, mut syslog) = (None, Vec::new());
-        while usize::from(address.is_some()) + syslog.len() < wanted {
+        let wanted = 1 + arguments.iter().filter(|a| LISTENERS.contains(a)).count();
+        let (mut address, mut https, mut syslog) = (None, None, Vec::new());
+        while usize::from(address.is_some()) + usize::from(https.is_some()) + syslog.len() < wanted {
             let Some(Ok(line)) = lines.next() else {
                 panic!("the server ended before it was ready: {:?}", child.wait());
             };
             if let Some((_, found)) = line.split_once("ready at http://") {
                 address = found.parse().ok();
+            } else if let Some((_, found)) = line.split_once("ready at https://") {
+                https = found.parse().ok();
             } else if let Some((protocol, at)) = line.strip_prefix("takes syslog (").and_then(|l| l.split_once(") at "))
             {
                 syslog.push((protocol.to_owned(), at.parse().expect("an address")));
@@ -71,7 +77,7 @@ impl Server {
         }
         // Nobody reads what it logs, but it must not wait for that.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address: address.expect("it was ready"), syslog }
+        Self { child, address: address.expect("it was ready"), https, syslog }
     }
 
     /// Ends it at once, wherever it is.

@@ -7,7 +7,7 @@ use sea_orm_migration::schema::{
 
 /// All migrations of this module.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Register), Box::new(Keeping)]
+    vec![Box::new(Register), Box::new(Keeping), Box::new(Senders)]
 }
 
 /// `soc` and `soc_credential`.
@@ -102,5 +102,34 @@ impl MigrationTrait for Keeping {
             .col(text_null("lifted"))
             .to_owned();
         manager.create_table(hold).await
+    }
+}
+
+/// Client certificates among `soc_credential`, and `soc_network`.
+struct Senders;
+
+impl MigrationName for Senders {
+    fn name(&self) -> &'static str {
+        "m20261128_000004_sources_senders"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Senders {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // One at a time: SQLite knows no more.
+        for column in [text_null("certificate"), big_integer_null("expires_ms")] {
+            manager.alter_table(Table::alter().table(SocCredential::Table).add_column(column).to_owned()).await?;
+        }
+        let network = Table::create()
+            .table("soc_network")
+            .col(uuid("id").primary_key())
+            .col(uuid("soc_id"))
+            .col(string("network"))
+            .col(big_integer("created_ms"))
+            .foreign_key(ForeignKey::create().from("soc_network", "soc_id").to(Soc::Table, Soc::Id))
+            .index(Index::create().name("soc_network_once").col("network").unique())
+            .to_owned();
+        manager.create_table(network).await
     }
 }

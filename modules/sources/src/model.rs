@@ -1,7 +1,9 @@
 //! What a SOC is.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -90,4 +92,61 @@ pub struct Credential {
     pub created_ms: i64,
     /// When it was revoked.
     pub revoked_ms: Option<i64>,
+    /// The subject of a client certificate; a token has none.
+    pub certificate: Option<String>,
+    /// When it ends by itself.
+    pub expires_ms: Option<i64>,
+}
+
+/// Addresses from which a SOC sends what carries no credential: syslog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its number.
+    pub id: Uuid,
+    /// The SOC.
+    pub soc: Soc,
+    /// The addresses.
+    pub network: IpNet,
+    /// When it was entered.
+    pub created_ms: i64,
+}
+
+/// The SOC of an address: that of the smallest network which it is in.
+pub fn owner_of(networks: &[Network], address: IpAddr) -> Option<&Soc> {
+    let address = address.to_canonical();
+    let around = networks.iter().filter(|network| network.network.contains(&address));
+    around.max_by_key(|network| network.network.prefix_len()).map(|network| &network.soc)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_network_says_whose_an_address_is() {
+        let soc = |name: &str| Soc {
+            id: Uuid::nil(),
+            name: name.to_owned(),
+            kind: Kind::Ministry,
+            quota: Quota::default(),
+            created_ms: 0,
+        };
+        let network = |name: &str, network: &str| Network {
+            id: Uuid::nil(),
+            soc: soc(name),
+            network: network.parse().unwrap(),
+            created_ms: 0,
+        };
+        let networks = [network("a", "10.0.0.0/8"), network("b", "10.1.0.0/16"), network("c", "2001:db8::/32")];
+        for (address, owner) in [
+            ("10.2.0.1", Some("a")),
+            ("10.1.0.1", Some("b")),
+            ("::ffff:10.1.0.1", Some("b")),
+            ("2001:db8::1", Some("c")),
+            ("192.0.2.1", None),
+        ] {
+            let found = owner_of(&networks, address.parse().unwrap()).map(|soc| soc.name.as_str());
+            assert_eq!(found, owner, "{address}");
+        }
+    }
 }

@@ -13,6 +13,27 @@ phrases! {
     no_keep_rule(id) { vi: "không có quy tắc lưu giữ `{id}`", en: "there is no retention rule `{id}`" }
     no_hold(id) { vi: "không có lệnh giữ `{id}` còn hiệu lực", en: "there is no hold `{id}` that is not lifted" }
     period_backwards() { vi: "ngày bắt đầu không được sau ngày kết thúc", en: "the period must not end before it begins" }
+    certificate(fault) { vi: "không dùng được chứng thư số: {fault}", en: "the certificate cannot be used: {fault}" }
+    certificate_exists() { vi: "đã có SOC đăng ký chứng thư số này", en: "a SOC has registered it already" }
+    no_certificate() { vi: "tệp không phải chứng thư số dạng PEM", en: "the file is no certificate in PEM" }
+    several_certificates() {
+        vi: "tệp có nhiều chứng thư số; chỉ để lại chứng thư của bên gửi",
+        en: "the file has several certificates; leave only the sender's own"
+    }
+    has_key() {
+        vi: "tệp có khóa bí mật; khóa không được rời khỏi bên gửi",
+        en: "the file has a private key, which must not leave the sender"
+    }
+    certificate_over() { vi: "chứng thư số đã hết hạn", en: "it has ended" }
+    certificate_of_ca() {
+        vi: "đây là chứng thư số của tổ chức chứng thực (CA), không phải của bên gửi",
+        en: "it is a certificate authority's, not a sender's"
+    }
+    network_exists(network) { vi: "dải mạng {network} đã thuộc một SOC", en: "the network {network} belongs to a SOC already" }
+    no_network(network, name) {
+        vi: "dải mạng {network} không phải của SOC `{name}`",
+        en: "the network {network} is none of the SOC `{name}`"
+    }
     no_soc(name) { vi: "không có SOC tên `{name}`", en: "there is no SOC called `{name}`" }
 }
 

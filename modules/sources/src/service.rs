@@ -1,5 +1,6 @@
 //! What can be done with the register.
 
+use ipnet::IpNet;
 use khien_base::lang::Lang;
 use khien_base::message::Message;
 use khien_identity::{Bearer, Moment, Token, name_fault};
@@ -8,7 +9,8 @@ use sea_orm::DatabaseConnection;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::model::{Credential, NewSoc, Soc};
+use crate::certificate::Certificate;
+use crate::model::{Credential, Network, NewSoc, Soc};
 use crate::{reasons, store};
 
 /// Why something was not done.
@@ -28,6 +30,15 @@ pub enum SourcesError {
     /// No SOC has this name.
     #[error("there is no SOC called `{0}`")]
     Unknown(String),
+    /// A certificate cannot be used.
+    #[error("the certificate cannot be used: {0}")]
+    Certificate(Message),
+    /// A network is somebody's already.
+    #[error("the network {0} belongs to a SOC already")]
+    NetworkExists(IpNet),
+    /// A network is not of this SOC.
+    #[error("the network {0} is none of the SOC `{1}`")]
+    NoNetwork(IpNet, String),
     /// The database failed.
     #[error(transparent)]
     Store(StoreError),
@@ -46,6 +57,9 @@ impl SourcesError {
             Self::Name { name, fault } => reasons::name(name, fault.text(lang)),
             Self::Exists(name) => reasons::soc_exists(name),
             Self::Unknown(name) => reasons::no_soc(name),
+            Self::Certificate(fault) => reasons::certificate(fault.text(lang)),
+            Self::NetworkExists(network) => reasons::network_exists(network),
+            Self::NoNetwork(network, name) => reasons::no_network(network, name),
             Self::Store(_) => return None,
         };
         Some(message.text(lang))
@@ -92,7 +106,7 @@ impl Sources {
         Ok(token)
     }
 
-    /// Revokes all tokens of a SOC; how many.
+    /// Revokes all tokens and certificates of a SOC; how many.
     ///
     /// # Errors
     /// When there is no such SOC.
@@ -101,12 +115,73 @@ impl Sources {
         Ok(store::revoke(&self.db, soc.id, now_ms).await?)
     }
 
+    /// Lets a SOC send with a client certificate; `text` is the certificate as PEM, without its key.
+    ///
+    /// # Errors
+    /// When there is no such SOC, the text is no certificate, or it is registered already, has ended or belongs to a CA.
+    pub async fn add_certificate(&self, name: &str, text: &[u8], now_ms: i64) -> Result<Credential, SourcesError> {
+        let soc = self.named(name).await?;
+        let certificate = Certificate::read(text, now_ms).map_err(SourcesError::Certificate)?;
+        let credential = Credential {
+            id: Uuid::now_v7(),
+            soc: soc.id,
+            created_ms: now_ms,
+            revoked_ms: None,
+            certificate: Some(certificate.subject),
+            expires_ms: Some(certificate.expires_ms),
+        };
+        match store::add_credential(&self.db, &credential, certificate.fingerprint.to_vec()).await {
+            Err(StoreError::Exists) => Err(SourcesError::Certificate(reasons::certificate_exists())),
+            done => Ok(done.map(|()| credential)?),
+        }
+    }
+
+    /// Takes what comes without a credential from these addresses as sent by a SOC.
+    ///
+    /// # Errors
+    /// When there is no such SOC, or the network is somebody's already.
+    pub async fn add_network(&self, name: &str, network: IpNet, now_ms: i64) -> Result<Network, SourcesError> {
+        let soc = self.named(name).await?;
+        let network = Network { id: Uuid::now_v7(), soc, network: network.trunc(), created_ms: now_ms };
+        match store::add_network(&self.db, &network).await {
+            Err(StoreError::Exists) => Err(SourcesError::NetworkExists(network.network)),
+            done => Ok(done.map(|()| network)?),
+        }
+    }
+
+    /// Takes nothing from these addresses any more.
+    ///
+    /// # Errors
+    /// When there is no such SOC, or the network is not its.
+    pub async fn remove_network(&self, name: &str, network: IpNet) -> Result<(), SourcesError> {
+        let soc = self.named(name).await?;
+        let found = store::remove_network(&self.db, soc.id, network.trunc()).await?;
+        if found { Ok(()) } else { Err(SourcesError::NoNetwork(network, soc.name)) }
+    }
+
+    /// The addresses of all SOCs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn networks(&self) -> Result<Vec<Network>, SourcesError> {
+        Ok(store::networks(&self.db).await?)
+    }
+
     /// The SOC that this token belongs to, unless it was revoked.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn authenticate(&self, token: &str) -> Result<Option<Soc>, SourcesError> {
-        Ok(store::with_credential(&self.db, Token::hash(token)).await?)
+    pub async fn authenticate(&self, token: &str, now_ms: i64) -> Result<Option<Soc>, SourcesError> {
+        Ok(store::with_credential(&self.db, Token::hash(token), false, now_ms).await?)
+    }
+
+    /// The SOC that sends with the certificate which has this SHA-256, unless it has ended or was revoked. Whoever asks has
+    /// made sure that the sender has its key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn with_certificate(&self, sha256: &[u8; 32], now_ms: i64) -> Result<Option<Soc>, SourcesError> {
+        Ok(store::with_credential(&self.db, sha256.to_vec(), true, now_ms).await?)
     }
 
     /// The SOC with this name.
@@ -127,6 +202,13 @@ impl Sources {
 }
 
 fn credential(soc: Uuid, moment: Moment) -> (Credential, Token) {
-    let credential = Credential { id: Uuid::now_v7(), soc, created_ms: moment.now_ms, revoked_ms: None };
+    let credential = Credential {
+        id: Uuid::now_v7(),
+        soc,
+        created_ms: moment.now_ms,
+        revoked_ms: None,
+        certificate: None,
+        expires_ms: None,
+    };
     (credential, Token::of(Bearer::Soc, moment.random))
 }

@@ -1,11 +1,14 @@
 //! The tables and all queries on them.
 
+use ipnet::IpNet;
 use khien_store::StoreError;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseConnection, FromJsonQueryResult, QueryOrder as _, TransactionTrait as _};
+use sea_orm::{
+    ActiveValue::Set, Condition, DatabaseConnection, FromJsonQueryResult, QueryOrder as _, TransactionTrait as _,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Credential, Kind, Quota, Soc};
+use crate::model::{Credential, Kind, Network, Quota, Soc};
 
 mod soc {
     use sea_orm::entity::prelude::*;
@@ -44,10 +47,40 @@ mod credential {
         pub(super) hash: Vec<u8>,
         pub(super) created_ms: i64,
         pub(super) revoked_ms: Option<i64>,
+        pub(super) certificate: Option<String>,
+        pub(super) expires_ms: Option<i64>,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
     pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod network {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "soc_network")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(super) id: Uuid,
+        pub(super) soc_id: Uuid,
+        pub(super) network: String,
+        pub(super) created_ms: i64,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {
+        #[sea_orm(belongs_to = "super::soc::Entity", from = "Column::SocId", to = "super::soc::Column::Id")]
+        Soc,
+    }
+
+    impl Related<super::soc::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Soc.def()
+        }
+    }
 
     impl ActiveModelBehavior for ActiveModel {}
 }
@@ -64,7 +97,8 @@ impl TryFrom<soc::Model> for Soc {
 
 impl From<credential::Model> for Credential {
     fn from(row: credential::Model) -> Self {
-        Self { id: row.id, soc: row.soc_id, created_ms: row.created_ms, revoked_ms: row.revoked_ms }
+        let credential::Model { id, soc_id: soc, created_ms, revoked_ms, certificate, expires_ms, .. } = row;
+        Self { id, soc, created_ms, revoked_ms, certificate, expires_ms }
     }
 }
 
@@ -75,6 +109,8 @@ fn new_credential(credential: &Credential, hash: Vec<u8>) -> credential::ActiveM
         hash: Set(hash),
         created_ms: Set(credential.created_ms),
         revoked_ms: Set(credential.revoked_ms),
+        certificate: Set(credential.certificate.clone()),
+        expires_ms: Set(credential.expires_ms),
     }
 }
 
@@ -119,11 +155,20 @@ pub(crate) async fn revoke(db: &DatabaseConnection, soc: Uuid, now_ms: i64) -> R
     Ok(revoked.rows_affected)
 }
 
-/// The SOC whose valid credential has this hash.
-pub(crate) async fn with_credential(db: &DatabaseConnection, hash: Vec<u8>) -> Result<Option<Soc>, StoreError> {
+/// The SOC whose valid credential of this sort has this hash.
+pub(crate) async fn with_credential(
+    db: &DatabaseConnection,
+    hash: Vec<u8>,
+    is_certificate: bool,
+    now_ms: i64,
+) -> Result<Option<Soc>, StoreError> {
+    let sort = credential::Column::Certificate;
+    let expires = credential::Column::ExpiresMs;
     let credential = credential::Entity::find()
         .filter(credential::Column::Hash.eq(hash))
         .filter(credential::Column::RevokedMs.is_null())
+        .filter(if is_certificate { sort.is_not_null() } else { sort.is_null() })
+        .filter(Condition::any().add(expires.is_null()).add(expires.gt(now_ms)))
         .one(db)
         .await?;
     let Some(credential) = credential else { return Ok(None) };
@@ -150,4 +195,40 @@ pub(crate) async fn list(db: &DatabaseConnection) -> Result<Vec<(Soc, Vec<Creden
         found.push((soc, own));
     }
     Ok(found)
+}
+
+/// Adds addresses of a SOC.
+pub(crate) async fn add_network(db: &DatabaseConnection, network: &Network) -> Result<(), StoreError> {
+    let row = network::ActiveModel {
+        id: Set(network.id),
+        soc_id: Set(network.soc.id),
+        network: Set(network.network.to_string()),
+        created_ms: Set(network.created_ms),
+    };
+    network::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Removes addresses of a SOC; whether there were any.
+pub(crate) async fn remove_network(db: &DatabaseConnection, soc: Uuid, network: IpNet) -> Result<bool, StoreError> {
+    let removed = network::Entity::delete_many()
+        .filter(network::Column::SocId.eq(soc))
+        .filter(network::Column::Network.eq(network.to_string()))
+        .exec(db)
+        .await?;
+    Ok(removed.rows_affected > 0)
+}
+
+/// The addresses of all SOCs.
+pub(crate) async fn networks(db: &DatabaseConnection) -> Result<Vec<Network>, StoreError> {
+    let rows = network::Entity::find().find_also_related(soc::Entity).order_by_asc(network::Column::Network).all(db);
+    let mut networks = Vec::new();
+    for (row, soc) in rows.await? {
+        let text = row.network;
+        let network = text.parse().map_err(|_| StoreError::Database(DbErr::Type(format!("`{text}` is no network"))))?;
+        // A network cannot be without its SOC.
+        let Some(soc) = soc.map(Soc::try_from).transpose()? else { continue };
+        networks.push(Network { id: row.id, soc, network, created_ms: row.created_ms });
+    }
+    Ok(networks)
 }

@@ -28,6 +28,9 @@ fn moment(number: u8) -> Moment {
     Moment { now_ms: 1_000 + i64::from(number), random: [number; 32] }
 }
 
+/// A time at which everything is valid.
+const NOW_MS: i64 = 1_800_000_000_000;
+
 fn soc(name: &str, quota: Quota) -> NewSoc {
     NewSoc { name: name.to_owned(), kind: Kind::Province, quota }
 }
@@ -37,7 +40,7 @@ async fn holds(sources: &Sources) {
     let quota = Quota { events_per_second: Some(5), ..Quota::default() };
     let (added, token) = sources.add(soc("Sở TTTT Đà Nẵng", quota), moment(1)).await.unwrap();
     assert_eq!((added.name.as_str(), added.kind, added.created_ms), ("Sở TTTT Đà Nẵng", Kind::Province, 1_001));
-    assert_eq!(sources.authenticate(token.reveal()).await.unwrap().as_ref(), Some(&added));
+    assert_eq!(sources.authenticate(token.reveal(), NOW_MS).await.unwrap().as_ref(), Some(&added));
     assert_eq!(sources.named("Sở TTTT Đà Nẵng").await.unwrap().quota, quota);
     assert!(!format!("{token:?}").contains(token.reveal()));
 
@@ -52,17 +55,67 @@ async fn holds(sources: &Sources) {
     assert!(matches!(sources.add_token("nobody", moment(5)).await, Err(SourcesError::Unknown(_))));
 
     let second = sources.add_token("Sở TTTT Đà Nẵng", moment(6)).await.unwrap();
-    assert_eq!(sources.authenticate(second.reveal()).await.unwrap().as_ref(), Some(&added));
+    assert_eq!(sources.authenticate(second.reveal(), NOW_MS).await.unwrap().as_ref(), Some(&added));
     assert_eq!(sources.revoke("Sở TTTT Đà Nẵng", 2_000).await.unwrap(), 2);
     assert_eq!(sources.revoke("Sở TTTT Đà Nẵng", 3_000).await.unwrap(), 0);
     for token in [&token, &second] {
-        assert_eq!(sources.authenticate(token.reveal()).await.unwrap(), None);
+        assert_eq!(sources.authenticate(token.reveal(), NOW_MS).await.unwrap(), None);
     }
-    assert_eq!(sources.authenticate("").await.unwrap(), None);
+    assert_eq!(sources.authenticate("", NOW_MS).await.unwrap(), None);
     let list = sources.list().await.unwrap();
     let credentials = &list.iter().find(|(soc, _)| soc.id == added.id).unwrap().1;
     assert_eq!(credentials.iter().map(|c| c.revoked_ms).collect::<Vec<_>>(), [Some(2_000), Some(2_000)]);
     assert_eq!(list.len(), 2);
+}
+
+/// A certificate that signed itself, and its key, both as PEM.
+fn certificate(until: i32) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut wanted = rcgen::CertificateParams::new(["sender.example".to_owned()]).unwrap();
+    wanted.not_after = rcgen::date_time_ymd(until, 1, 1);
+    (wanted.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+/// Certificates and networks, on every database.
+async fn senders_hold(sources: &Sources) {
+    sources.add(soc("sender", Quota::default()), moment(20)).await.unwrap();
+    let (pem, key) = certificate(2090);
+    let added = sources.add_certificate("sender", pem.as_bytes(), NOW_MS).await.unwrap();
+    assert!(added.expires_ms.unwrap() > NOW_MS);
+    let block = pem.lines().filter(|line| !line.starts_with('-')).collect::<String>();
+    let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, block).unwrap();
+    let fingerprint: [u8; 32] =
+        sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), &der)).into();
+    let found = async |now_ms| sources.with_certificate(&fingerprint, now_ms).await.unwrap().map(|soc| soc.name);
+    assert_eq!(found(NOW_MS).await.as_deref(), Some("sender"));
+    assert_eq!(found(added.expires_ms.unwrap()).await, None);
+    assert_eq!(sources.with_certificate(&[7; 32], NOW_MS).await.unwrap(), None);
+    for (text, fault) in [
+        (pem.clone(), "already"),
+        (format!("{key}{pem}"), "private key"),
+        (format!("{pem}{pem}"), "several"),
+        (certificate(2001).0, "ended"),
+        ("nothing".to_owned(), "PEM"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(), "PEM"),
+    ] {
+        let refused = sources.add_certificate("sender", text.as_bytes(), NOW_MS).await.unwrap_err();
+        assert!(refused.to_string().contains(fault), "{refused}");
+    }
+    assert_eq!(sources.revoke("sender", NOW_MS).await.unwrap(), 2);
+    assert_eq!(found(NOW_MS).await, None);
+
+    let network = |text: &str| text.parse().unwrap();
+    sources.add_network("sender", network("10.1.2.3/8"), NOW_MS).await.unwrap();
+    let again = sources.add_network("sender", network("10.0.0.0/8"), NOW_MS).await;
+    assert!(matches!(again, Err(SourcesError::NetworkExists(_))), "{again:?}");
+    let networks = sources.networks().await.unwrap();
+    assert_eq!(
+        networks.iter().map(|n| (n.soc.name.as_str(), n.network)).collect::<Vec<_>>(),
+        [("sender", network("10.0.0.0/8"))]
+    );
+    sources.remove_network("sender", network("10.0.0.0/8")).await.unwrap();
+    let gone = sources.remove_network("sender", network("10.0.0.0/8")).await;
+    assert!(matches!(gone, Err(SourcesError::NoNetwork(..))), "{gone:?}");
 }
 
 /// Retention rules and legal holds, on every database.
@@ -96,14 +149,18 @@ async fn keeping_holds(url: &str) {
 async fn the_register_holds_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("state.db").display());
-    holds(&register(&url).await).await;
+    let sources = register(&url).await;
+    holds(&sources).await;
+    senders_hold(&sources).await;
     keeping_holds(&url).await;
 }
 
 #[tokio::test]
 async fn the_register_holds_on_postgresql() {
     let Some(postgres) = Postgres::start() else { return };
-    holds(&register(&postgres.url()).await).await;
+    let sources = register(&postgres.url()).await;
+    holds(&sources).await;
+    senders_hold(&sources).await;
     keeping_holds(&postgres.url()).await;
 }
 

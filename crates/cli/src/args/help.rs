@@ -210,9 +210,27 @@ const COMMANDS: &[CommandHelp] = &[
     },
     CommandHelp {
         path: "khien admin soc revoke",
-        about: ["Thu hồi mọi mã truy cập của SOC", "Revokes all tokens of a SOC"],
+        about: ["Thu hồi mọi mã truy cập và chứng thư số của SOC", "Revokes all tokens and certificates of a SOC"],
         usage: ["--name <TÊN> [TÙY CHỌN]", "--name <NAME> [OPTIONS]"],
         after: ["", ""],
+    },
+    CommandHelp {
+        path: "khien admin soc certificate",
+        about: ["Cho SOC gửi bằng chứng thư số của bên gửi (TLS)", "Lets a SOC send with a client certificate (TLS)"],
+        usage: ["--name <TÊN> <TỆP>", "--name <NAME> <FILE>"],
+        after: [
+            "Chứng thư được nhận ra theo dấu vân tay SHA-256, không cần CA. Ví dụ:\n  khien admin soc certificate --name bo-tai-chinh ben-gui.pem",
+            "It is known by its SHA-256 fingerprint; no authority is needed. Example:\n  khien admin soc certificate --name treasury sender.pem",
+        ],
+    },
+    CommandHelp {
+        path: "khien admin soc network",
+        about: ["Nêu dải địa chỉ mà SOC gửi syslog", "Says from which addresses a SOC sends syslog"],
+        usage: ["--name <TÊN> <DẢI>... [TÙY CHỌN]", "--name <NAME> <NETWORK>... [OPTIONS]"],
+        after: [
+            "Dải nhỏ nhất chứa địa chỉ được áp dụng. Ví dụ:\n  khien admin soc network --name bo-tai-chinh 10.20.0.0/16 2001:db8:20::/48",
+            "The smallest network with an address counts. Example:\n  khien admin soc network --name treasury 10.20.0.0/16 2001:db8:20::/48",
+        ],
     },
     CommandHelp {
         path: "khien admin operator",
@@ -663,6 +681,42 @@ const ARGUMENTS: &[ArgumentHelp] = &[
             "Files or folders of events, one a line; their times are changed to now",
         ],
     ),
+    argument("serve", "https", ADDRESS, ["Nơi lắng nghe HTTPS (TLS)", "Where to listen for HTTPS (TLS)"]),
+    argument(
+        "serve",
+        "owners",
+        FILE,
+        [
+            "Chủ sở hữu của dải mạng và tên miền, tệp CSV: dải hoặc tên miền, tên tổ chức",
+            "Owners of networks and domains, as CSV: network or domain, organisation",
+        ],
+    ),
+    argument(
+        "serve",
+        "geoip",
+        FILE,
+        [
+            "Cơ sở dữ liệu quốc gia và số hiệu mạng (ASN) dạng MaxMind (.mmdb)",
+            "Databases of countries and autonomous systems in MaxMind's format (.mmdb)",
+        ],
+    ),
+    argument(
+        "serve",
+        "query_memory",
+        ["MIB", "MIB"],
+        [
+            "Bộ nhớ cho mỗi truy vấn, tính bằng MiB; thiếu thì dùng đĩa [mặc định: 512]",
+            "Memory of one query in MiB; beyond it the disk is used [default: 512]",
+        ],
+    ),
+    argument(
+        "*",
+        "file",
+        FILE,
+        ["Chứng thư số dạng PEM, không kèm khóa riêng", "The certificate as PEM, without its private key"],
+    ),
+    argument("*", "remove", ["", ""], ["Bỏ các dải địa chỉ này", "Remove these networks"]),
+    argument("*", "networks", ["DẢI", "NETWORK"], ["Dải địa chỉ IP: 10.0.0.0/8", "Networks: 10.0.0.0/8"]),
     argument("serve", "syslog_udp", ADDRESS, ["Nhận syslog qua UDP", "Take syslog over UDP"]),
     argument("serve", "syslog_tcp", ADDRESS, ["Nhận syslog qua TCP", "Take syslog over TCP"]),
     argument("serve", "syslog_tls", ADDRESS, ["Nhận syslog qua TLS", "Take syslog over TLS"]),
@@ -672,7 +726,10 @@ const ARGUMENTS: &[ArgumentHelp] = &[
         "serve",
         "syslog_source",
         NAME,
-        ["SOC sở hữu các thông điệp syslog", "The SOC whose messages come in over syslog"],
+        [
+            "SOC của các thông điệp syslog mà chứng thư và địa chỉ không cho biết",
+            "The SOC of syslog messages when neither certificate nor address says it",
+        ],
     ),
     argument(
         "serve",

@@ -223,6 +223,9 @@ pub struct Serve {
     /// Where HTTP is spoken.
     #[arg(long, default_value = "127.0.0.1:8514")]
     pub listen: SocketAddr,
+    /// Where HTTP is spoken over TLS.
+    #[arg(long, requires_all = ["tls_cert", "tls_key"])]
+    pub https: Option<SocketAddr>,
     /// Rules for all events.
     #[arg(long, short, num_args = 1..)]
     pub rules: Vec<PathBuf>,
@@ -232,6 +235,15 @@ pub struct Serve {
     /// Files of indicators.
     #[arg(long, num_args = 1..)]
     pub indicators: Vec<PathBuf>,
+    /// Owners of networks and domains.
+    #[arg(long)]
+    pub owners: Option<PathBuf>,
+    /// Databases of countries and autonomous systems.
+    #[arg(long, num_args = 1..)]
+    pub geoip: Vec<PathBuf>,
+    /// Memory that one query may take.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    pub query_memory: u32,
     /// Syslog over UDP.
     #[arg(long)]
     pub syslog_udp: Option<SocketAddr>,
@@ -598,8 +610,42 @@ pub enum SocCommand {
     List(SocList),
     /// Gives one a new token.
     Token(SocName),
-    /// Revokes the tokens of one.
+    /// Lets one send with a client certificate.
+    Certificate(SocCertificate),
+    /// Says from which addresses one sends syslog.
+    Network(SocNetwork),
+    /// Revokes the tokens and certificates of one.
     Revoke(SocName),
+}
+
+/// `khien admin soc certificate`
+#[derive(Args, Debug)]
+pub struct SocCertificate {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Name.
+    #[arg(long)]
+    pub name: String,
+    /// The certificate, without its key.
+    pub file: PathBuf,
+}
+
+/// `khien admin soc network`
+#[derive(Args, Debug)]
+pub struct SocNetwork {
+    /// Data folder.
+    #[arg(long, default_value = "khien-data")]
+    pub data: PathBuf,
+    /// Name.
+    #[arg(long)]
+    pub name: String,
+    /// The addresses are not its any more.
+    #[arg(long)]
+    pub remove: bool,
+    /// The addresses.
+    #[arg(required = true, num_args = 1..)]
+    pub networks: Vec<khien_server::admin::IpNet>,
 }
 
 /// `khien admin soc add`

@@ -1,13 +1,13 @@
 //! `khien admin`: what administrators do on the machine itself.
 
 use anyhow::Context as _;
-use khien_server::admin::{KeepRule, Kind, LegalHold, NewSoc, Pack, PackState, Quota, default_keeping};
+use khien_server::admin::{Credential, KeepRule, Kind, LegalHold, NewSoc, Pack, PackState, Quota, default_keeping};
 use serde_json::json;
 
 use super::{open, runtime};
 use crate::args::{
     AdminCommand, HoldAdd, HoldCommand, HoldLift, Numbered, OperatorCommand, PackCommand, PackLive, RetentionCommand,
-    RetentionSet, SocAdd, SocCommand, SocKind, SocList, TextOrJson,
+    RetentionSet, SocAdd, SocCertificate, SocCommand, SocKind, SocList, SocNetwork, TextOrJson,
 };
 use crate::exit::Exit;
 use crate::safe;
@@ -37,6 +37,24 @@ async fn soc(command: &SocCommand, console: &mut Console<'_>) -> anyhow::Result<
         SocCommand::Token(name) => {
             let token = open(&name.data).await?.add_token(&name.name).await?;
             show_token(token.reveal(), console)?;
+        }
+        SocCommand::Certificate(SocCertificate { data, name, file }) => {
+            let text = std::fs::read(file).with_context(|| file.display().to_string())?;
+            let added = open(data).await?.add_certificate(name, &text).await?;
+            let subject = safe::line(&added.certificate.unwrap_or_default()).into_owned();
+            let until = jiff::Timestamp::from_millisecond(added.expires_ms.unwrap_or_default())?;
+            let until = until.strftime("%Y-%m-%d").to_string();
+            writeln!(console.err, "{}", console.text.certificate_added(&subject, &until))?;
+        }
+        SocCommand::Network(SocNetwork { data, name, remove, networks }) => {
+            let admin = open(data).await?;
+            for network in networks {
+                if *remove {
+                    admin.remove_network(name, *network).await?;
+                } else {
+                    admin.add_network(name, *network).await?;
+                }
+            }
         }
         SocCommand::Revoke(name) => {
             let count = open(&name.data).await?.revoke(&name.name).await?;
@@ -215,14 +233,24 @@ fn show_token(token: &str, console: &mut Console<'_>) -> anyhow::Result<()> {
 }
 
 async fn list_socs(list: &SocList, console: &mut Console<'_>) -> anyhow::Result<()> {
-    let socs = open(&list.data).await?.list_socs().await?;
+    let admin = open(&list.data).await?;
+    let (socs, networks) = (admin.list_socs().await?, admin.networks().await?);
+    let networks_of = |soc: &khien_server::admin::Soc| {
+        let own = networks.iter().filter(|network| network.soc.id == soc.id);
+        own.map(|network| network.network.to_string()).collect::<Vec<_>>()
+    };
+    let live = |credentials: &[Credential], certificate: bool| {
+        let own = credentials.iter().filter(|one| one.revoked_ms.is_none() && one.certificate.is_some() == certificate);
+        own.count()
+    };
     if list.output == TextOrJson::Json {
         let socs: Vec<_> = (socs.iter())
             .map(|(soc, credentials)| {
-                let tokens = credentials.iter().filter(|credential| credential.revoked_ms.is_none()).count();
+                let (tokens, certificates) = (live(credentials, false), live(credentials, true));
                 json!({
                     "name": soc.name, "kind": soc.kind.name(), "quota": soc.quota, "created_ms": soc.created_ms,
-                    "tokens": tokens, "revoked": credentials.len() - tokens,
+                    "tokens": tokens, "certificates": certificates, "networks": networks_of(soc),
+                    "revoked": credentials.len() - tokens - certificates,
                 })
             })
             .collect();
@@ -230,13 +258,15 @@ async fn list_socs(list: &SocList, console: &mut Console<'_>) -> anyhow::Result<
         return Ok(());
     }
     for (soc, credentials) in &socs {
-        let tokens = credentials.iter().filter(|credential| credential.revoked_ms.is_none()).count();
+        let (tokens, certificates) = (live(credentials, false), live(credentials, true));
         writeln!(
             console.out,
-            "{}\t{}\t{}",
+            "{}\t{}\t{}\t{}\t{}",
             safe::line(&soc.name),
             soc.kind.name(),
-            console.text.tokens(&tokens.to_string())
+            console.text.tokens(&tokens.to_string()),
+            console.text.certificates(&certificates.to_string()),
+            networks_of(soc).join(" ")
         )?;
     }
     if socs.is_empty() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use khien_lake::{Limits, Output};
 use khien_server::admin;
+use khien_server::enrich::Knowledge;
 use khien_server::serve::{self as server, Setup, Syslog};
 use serde_json::Value;
 
@@ -36,9 +37,13 @@ pub fn demo(args: &Demo, console: &mut Console<'_>) -> anyhow::Result<Exit> {
         data: data.to_owned(),
         state: state(),
         listen: args.listen,
+        https: None,
+        identity: None,
+        query_memory_bytes: khien_lake::Limits::default().memory_bytes,
         syslog: Syslog::default(),
         rules: loaded.rules,
         indicators: None,
+        knowledge: Knowledge::default(),
         threads: 0,
     };
     runtime()?.block_on(async {

@@ -24,6 +24,7 @@ use anyhow::Context as _;
 use khien_detect::rule::load::RuleSet;
 use khien_lake::{Limits, Output};
 use khien_server::admin::{Admin, AdminError};
+use khien_server::enrich::Knowledge;
 use khien_server::serve::{self as server, Setup, Syslog};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
@@ -68,20 +69,26 @@ pub fn serve(args: &Serve, console: &mut Console<'_>) -> anyhow::Result<Exit> {
         data: args.data.clone(),
         state: state(),
         listen: args.listen,
+        https: args.https,
+        identity: args.tls_cert.clone().zip(args.tls_key.clone()),
+        query_memory_bytes: (args.query_memory as usize) << 20,
         syslog: Syslog {
             udp: args.syslog_udp,
             tcp: args.syslog_tcp,
             tls: args.syslog_tls,
-            identity: args.tls_cert.clone().zip(args.tls_key.clone()),
             soc: args.syslog_source.clone(),
         },
         rules: loaded.rules,
         indicators,
+        knowledge: Knowledge { owners: args.owners.clone(), geoip: args.geoip.clone() },
         threads: args.threads,
     };
     runtime()?.block_on(async {
         let server = server::start(setup).await?;
         writeln!(console.err, "{}", text.serve_ready(&server.address.to_string()))?;
+        if let Some(address) = server.https {
+            writeln!(console.err, "{}", text.serve_https(&address.to_string()))?;
+        }
         for (protocol, address) in &server.syslog {
             writeln!(console.err, "{}", text.serve_syslog(protocol, &address.to_string()))?;
         }

@@ -5,6 +5,7 @@ use std::error::Error;
 use khien_ingest::journal::OpenError;
 use khien_lake::QueryError;
 use khien_server::admin::{AdminError, ContentError, DetectionsError, IdentityError, SourcesError};
+use khien_server::enrich::KnowledgeError;
 use khien_server::forward::ForwardError;
 use khien_server::serve::ServeError;
 
@@ -57,10 +58,16 @@ fn serve(error: &ServeError, text: Text) -> Option<String> {
     match error {
         ServeError::Folder { path: folder, .. } => Some(text.folder_unusable(&path(folder))),
         ServeError::Listen { address, .. } => Some(text.cannot_listen(&address.to_string())),
-        ServeError::NoSyslogSource => Some(text.no_syslog_source().to_owned()),
         ServeError::NoCertificate => Some(text.no_certificate().to_owned()),
         ServeError::Certificate { path: file, reason } => {
             Some(text.certificate_unusable(&path(file), &safe::line(reason)))
+        }
+        ServeError::Knowledge(KnowledgeError::File { path: file, .. }) => Some(text.file_unreadable(&path(file))),
+        ServeError::Knowledge(KnowledgeError::Owner { path: file, line, reason }) => {
+            Some(text.owners_unusable(&path(file), &line.to_string(), &safe::line(reason)))
+        }
+        ServeError::Knowledge(KnowledgeError::Geoip { path: file, reason }) => {
+            Some(text.geoip_unusable(&path(file), &safe::line(reason)))
         }
         ServeError::Lake(_) => Some(text.lake_unusable().to_owned()),
         ServeError::Store(_) => Some(text.state_unusable().to_owned()),

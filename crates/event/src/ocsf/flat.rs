@@ -102,6 +102,13 @@ pub const COLUMNS: &[Column] = &[
     text("metadata_event_code", "metadata.event_code"),
     text("metadata_log_name", "metadata.log_name"),
     text("message", "message"),
+    // What is known from elsewhere when an event comes in.
+    text("src_endpoint_owner_org_name", "src_endpoint.owner.org.name"),
+    text("dst_endpoint_owner_org_name", "dst_endpoint.owner.org.name"),
+    text("src_endpoint_location_country", "src_endpoint.location.country"),
+    text("dst_endpoint_location_country", "dst_endpoint.location.country"),
+    number("src_endpoint_autonomous_system_number", "src_endpoint.autonomous_system.number"),
+    number("dst_endpoint_autonomous_system_number", "dst_endpoint.autonomous_system.number"),
 ];
 
 /// The value of a column.

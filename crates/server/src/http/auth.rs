@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,8 +18,10 @@ use khien_lake::Scope;
 use khien_sources::{Soc, Sources};
 use sha2::{Digest, Sha256};
 
+use super::State;
 use super::error::Refused;
 use crate::system::now_ms;
+use crate::tls::{Fingerprint, Peer};
 
 /// Looks tokens up.
 pub(crate) struct Authenticator {
@@ -76,8 +80,8 @@ impl Senders {
     }
 
     /// The SOC that sends a request.
-    pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Arc<Soc>, Refused> {
-        match self.caller(headers).await? {
+    pub(crate) async fn of(&self, headers: &HeaderMap, certificate: Option<Fingerprint>) -> Result<Arc<Soc>, Refused> {
+        match self.caller(headers, certificate).await? {
             Caller::Soc(soc) => Ok(soc),
             Caller::Operator(_) => {
                 let message = "this is the token of an operator; events are sent with the token of a SOC";
@@ -86,8 +90,20 @@ impl Senders {
         }
     }
 
-    /// Who sends a request.
-    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+    /// Who sends a request: whose token it has, or when it has none, whose certificate the connection.
+    pub(crate) async fn caller(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<Fingerprint>,
+    ) -> Result<Caller, Refused> {
+        if !headers.contains_key(header::AUTHORIZATION)
+            && let Some(certificate) = certificate
+        {
+            return self.with_certificate(&certificate).await?.map(Caller::Soc).ok_or_else(|| {
+                let message = "this client certificate is unknown, has ended or was revoked";
+                Refused::new(StatusCode::UNAUTHORIZED, "wrong_certificate", message)
+            });
+        }
         let token = token(headers).ok_or_else(|| {
             Refused::new(StatusCode::UNAUTHORIZED, "no_token", "send a token as `Authorization: Bearer TOKEN`")
         })?;
@@ -117,20 +133,36 @@ impl Senders {
         Ok(Some(caller))
     }
 
+    /// Whose certificate this is.
+    pub(crate) async fn with_certificate(&self, certificate: &Fingerprint) -> Result<Option<Arc<Soc>>, Refused> {
+        if let Some((since, Caller::Soc(soc))) =
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).get(certificate)
+            && since.elapsed() < BELIEVED
+        {
+            return Ok(Some(soc.clone()));
+        }
+        let found = self.authenticator.sources.with_certificate(certificate, now_ms()).await;
+        let found = found.map_err(|error| unavailable(&error))?.map(Arc::new);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(certificate);
+        if let Some(soc) = &found {
+            if known.len() >= REMEMBERED {
+                known.clear();
+            }
+            known.insert(*certificate, (Instant::now(), Caller::Soc(soc.clone())));
+        }
+        Ok(found)
+    }
+
     async fn look_up(&self, token: &str) -> Result<Option<Caller>, Refused> {
-        let failed = |error: &dyn std::error::Error| {
-            tracing::error!(error = %crate::pipeline::chain(error), "tokens cannot be looked up");
-            Refused::new(StatusCode::SERVICE_UNAVAILABLE, "state_unavailable", "tokens cannot be looked up")
-                .retry_after(1_000)
-        };
         let Authenticator { sources, identity } = &self.authenticator;
         match Bearer::of(token) {
             Some(Bearer::Soc) => {
-                let soc = sources.authenticate(token).await.map_err(|error| failed(&error))?;
+                let soc = sources.authenticate(token, now_ms()).await.map_err(|error| unavailable(&error))?;
                 Ok(soc.map(|soc| Caller::Soc(Arc::new(soc))))
             }
             Some(Bearer::Operator) => {
-                let operator = identity.authenticate(token).await.map_err(|error| failed(&error))?;
+                let operator = identity.authenticate(token).await.map_err(|error| unavailable(&error))?;
                 Ok(operator.map(|operator| Caller::Operator(Arc::new(operator))))
             }
             None => Ok(None),
@@ -151,6 +183,24 @@ impl Senders {
         let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         let meter = meters.entry(soc.name.clone()).or_insert_with(|| Meter::new(&quota, now_ms));
         meter.take(&quota, events, bytes, now_ms)
+    }
+}
+
+fn unavailable(error: &dyn std::error::Error) -> Refused {
+    tracing::error!(error = %crate::pipeline::chain(error), "credentials cannot be looked up");
+    Refused::new(StatusCode::SERVICE_UNAVAILABLE, "state_unavailable", "credentials cannot be looked up")
+        .retry_after(1_000)
+}
+
+/// Who sends a request, for those who answer it.
+pub(crate) struct By(pub(crate) Caller);
+
+impl FromRequestParts<Arc<State>> for By {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Refused> {
+        let certificate = parts.extensions.get::<ConnectInfo<Peer>>().and_then(|info| info.0.certificate);
+        state.senders.caller(&parts.headers, certificate).await.map(Self)
     }
 }
 

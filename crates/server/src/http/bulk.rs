@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use axum::Json;
 use axum::body::Body;
@@ -18,6 +17,7 @@ use serde_json::json;
 use super::Shared;
 use super::error::Refused;
 use super::ingest::{Delivery, Parameters, given_key, source_name, within_quota};
+use crate::tls::Peer;
 
 /// Clients talk only to what says this of itself.
 const PRODUCT: (HeaderName, &str) = (HeaderName::from_static("x-elastic-product"), "Elasticsearch");
@@ -70,7 +70,7 @@ pub(crate) async fn license() -> impl IntoResponse {
 /// `POST /_bulk`
 pub(crate) async fn bulk(
     state: Shared,
-    peer: ConnectInfo<SocketAddr>,
+    peer: ConnectInfo<Peer>,
     parameters: Query<Parameters>,
     headers: HeaderMap,
     body: Body,
@@ -82,7 +82,7 @@ pub(crate) async fn bulk(
 /// `POST /INDEX/_bulk`
 pub(crate) async fn bulk_of(
     state: Shared,
-    peer: ConnectInfo<SocketAddr>,
+    peer: ConnectInfo<Peer>,
     parameters: Query<Parameters>,
     Path(index): Path<String>,
     headers: HeaderMap,
@@ -95,13 +95,13 @@ pub(crate) async fn bulk_of(
 /// Takes all documents, those of each source as a batch of their own, and answers for each action.
 async fn take(
     State(state): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Query(parameters): Query<Parameters>,
     index: Option<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
-    let soc = state.senders.of(&headers).await?;
+    let soc = state.senders.of(&headers, peer.certificate).await?;
     let given = given_key(&headers)?;
     let body = state.bodies.read(&headers, body).await?;
     let bytes = body.bytes.clone();
@@ -121,7 +121,7 @@ async fn take(
         let key = Some(body::key(&soc.name, source, given, &bytes));
         batch = batch.or(key);
         let records = Records { body: bytes.clone(), spans, ..Records::default() };
-        let delivery = Delivery { soc: &soc, source, protocol: "bulk", peer: Some(peer.ip()), key, records };
+        let delivery = Delivery { soc: &soc, source, protocol: "bulk", peer: Some(peer.address.ip()), key, records };
         state.intake.take(delivery).await.map_err(Refused::from)?;
     }
     Ok(answer(&parsed, index.as_deref(), batch))

@@ -18,6 +18,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Shared;
+use super::auth::By;
 use super::error::Refused;
 use crate::pipeline::chain;
 
@@ -85,8 +86,8 @@ type InPath<T> = Result<Path<T>, PathRejection>;
 type InQuery<T> = Result<Query<T>, QueryRejection>;
 type InJson<T> = Result<Json<T>, JsonRejection>;
 
-async fn packs(State(state): Shared, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn packs(State(state): Shared, By(caller): By) -> Result<impl IntoResponse, Refused> {
+    let actor = caller.actor();
     Ok(Json(json!({"packs": state.detections.packs(&actor).await?})))
 }
 
@@ -99,11 +100,11 @@ struct Version {
 
 async fn pack(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     name: InPath<String>,
     version: InQuery<Version>,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let name = in_path(name)?;
     let (pack, content) = state.detections.pack(&name, in_query(version)?.version, &actor).await?;
     let history = state.detections.pack_history(&name, &actor).await?;
@@ -122,11 +123,11 @@ async fn pack(
 
 async fn pack_content(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     name: InPath<String>,
     version: InQuery<Version>,
 ) -> Result<Response, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let (_, content) = state.detections.pack(&in_path(name)?, in_query(version)?.version, &actor).await?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], content).into_response())
 }
@@ -139,11 +140,12 @@ pub(super) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + 
 
 async fn add_pack(
     State(state): Shared,
+    By(caller): By,
     headers: HeaderMap,
     name: InPath<String>,
     body: Body,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let name = in_path(name)?;
     let body = state.bodies.read(&headers, body).await?;
     let content = body.bytes.clone();
@@ -162,23 +164,23 @@ struct Live {
 
 async fn go_live(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     name: InPath<String>,
     body: InJson<Live>,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let (name, Live { version, organisations }) = (in_path(name)?, in_json(body)?);
     let pack = state.detections.go_live(&name, version, organisations.as_deref(), &actor).await?;
     Ok(Json(json!({"pack": pack})))
 }
 
-async fn retire(State(state): Shared, headers: HeaderMap, name: InPath<String>) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn retire(State(state): Shared, By(caller): By, name: InPath<String>) -> Result<impl IntoResponse, Refused> {
+    let actor = caller.actor();
     Ok(Json(json!({"pack": state.detections.retire(&in_path(name)?, &actor).await?})))
 }
 
-async fn lists(State(state): Shared, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn lists(State(state): Shared, By(caller): By) -> Result<impl IntoResponse, Refused> {
+    let actor = caller.actor();
     Ok(Json(json!({"lists": state.detections.lists(&actor).await?})))
 }
 
@@ -192,96 +194,96 @@ struct List {
 
 async fn put_list(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     name: InPath<String>,
     body: InJson<List>,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let (name, List { description, entries }) = (in_path(name)?, in_json(body)?);
     Ok(Json(json!({"list": state.detections.put_list(&name, &description, entries, &actor).await?})))
 }
 
-async fn remove_list(State(state): Shared, headers: HeaderMap, name: InPath<String>) -> Result<StatusCode, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn remove_list(State(state): Shared, By(caller): By, name: InPath<String>) -> Result<StatusCode, Refused> {
+    let actor = caller.actor();
     state.detections.remove_list(&in_path(name)?, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn exceptions(State(state): Shared, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn exceptions(State(state): Shared, By(caller): By) -> Result<impl IntoResponse, Refused> {
+    let actor = caller.actor();
     Ok(Json(json!({"exceptions": state.detections.exceptions(&actor).await?})))
 }
 
 async fn add_exception(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     body: InJson<NewException>,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let exception = state.detections.add_exception(in_json(body)?, &actor).await?;
     Ok((StatusCode::CREATED, Json(json!({"exception": exception}))))
 }
 
-async fn remove_exception(State(state): Shared, headers: HeaderMap, id: InPath<Uuid>) -> Result<StatusCode, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn remove_exception(State(state): Shared, By(caller): By, id: InPath<Uuid>) -> Result<StatusCode, Refused> {
+    let actor = caller.actor();
     state.detections.remove_exception(in_path(id)?, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn alerts(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     filter: InQuery<AlertFilter>,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let filter = in_query(filter)?;
     let (alerts, next) = state.detections.alerts(&filter, &actor).await?;
     Ok(Json(json!({"alerts": alerts, "next": next})))
 }
 
-async fn alert(State(state): Shared, headers: HeaderMap, id: InPath<Uuid>) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn alert(State(state): Shared, By(caller): By, id: InPath<Uuid>) -> Result<impl IntoResponse, Refused> {
+    let actor = caller.actor();
     let (alert, history) = state.detections.alert(in_path(id)?, &actor).await?;
     Ok(Json(json!({"alert": alert, "history": history})))
 }
 
 async fn change_alert(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     id: InPath<Uuid>,
     body: InJson<AlertChange>,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let (id, change) = (in_path(id)?, in_json(body)?);
     Ok(Json(json!({"alert": state.detections.change_alert(id, change, &actor).await?})))
 }
 
 async fn coverage(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     filter: InQuery<CoverageFilter>,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     Ok(Json(json!({"coverage": state.detections.coverage(&in_query(filter)?, &actor).await?})))
 }
 
-async fn suppressions(State(state): Shared, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn suppressions(State(state): Shared, By(caller): By) -> Result<impl IntoResponse, Refused> {
+    let actor = caller.actor();
     Ok(Json(json!({"suppressions": state.detections.suppressions(&actor).await?})))
 }
 
 async fn suppress(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     body: InJson<NewSuppression>,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let suppression = state.detections.suppress(in_json(body)?, &actor).await?;
     Ok((StatusCode::CREATED, Json(json!({"suppression": suppression}))))
 }
 
-async fn end_suppression(State(state): Shared, headers: HeaderMap, id: InPath<Uuid>) -> Result<StatusCode, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn end_suppression(State(state): Shared, By(caller): By, id: InPath<Uuid>) -> Result<StatusCode, Refused> {
+    let actor = caller.actor();
     state.detections.end_suppression(in_path(id)?, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }

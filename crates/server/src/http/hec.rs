@@ -1,7 +1,5 @@
 //! Splunk's HTTP Event Collector.
 
-use std::net::SocketAddr;
-
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Query, State};
@@ -15,6 +13,7 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::error::Refused;
 use super::ingest::{Delivery, Parameters, given_key, source_name, within_quota};
+use crate::tls::Peer;
 
 /// An error as the protocol writes it.
 enum Failure {
@@ -63,7 +62,7 @@ impl IntoResponse for Failure {
 /// `POST /services/collector/event`
 pub(crate) async fn event(
     state: Shared,
-    peer: ConnectInfo<SocketAddr>,
+    peer: ConnectInfo<Peer>,
     parameters: Query<Parameters>,
     headers: HeaderMap,
     body: Body,
@@ -74,7 +73,7 @@ pub(crate) async fn event(
 /// `POST /services/collector/raw`
 pub(crate) async fn raw(
     state: Shared,
-    peer: ConnectInfo<SocketAddr>,
+    peer: ConnectInfo<Peer>,
     parameters: Query<Parameters>,
     headers: HeaderMap,
     body: Body,
@@ -84,13 +83,13 @@ pub(crate) async fn raw(
 
 async fn take(
     State(state): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
     body: Body,
     parse: fn(&Bytes) -> Result<Records, HecError>,
 ) -> Result<Json<Value>, Failure> {
-    let soc = state.senders.of(&headers).await?;
+    let soc = state.senders.of(&headers, peer.certificate).await?;
     let source = source_name(parameters.source.as_deref())?;
     let given = given_key(&headers)?;
     let body = state.bodies.read(&headers, body).await?;
@@ -98,7 +97,7 @@ async fn take(
     let key = Some(body::key(&soc.name, source, given, &bytes));
     let records = parse(&bytes).map_err(Failure::Body)?;
     within_quota(&state, &soc, records.spans.len(), bytes.len())?;
-    let delivery = Delivery { soc: &soc, source, protocol: "hec", peer: Some(peer.ip()), key, records };
+    let delivery = Delivery { soc: &soc, source, protocol: "hec", peer: Some(peer.address.ip()), key, records };
     state.intake.take(delivery).await.map_err(Refused::from)?;
     Ok(Json(json!({"text": "Success", "code": 0})))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -18,6 +18,7 @@ use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
 use super::Shared;
+use super::auth::By;
 use super::detections::{in_background, in_json, in_path};
 use super::error::Refused;
 use crate::hunt::{HuntError, Period};
@@ -67,8 +68,8 @@ struct Request {
     organisation: Option<String>,
 }
 
-async fn list(State(state): Shared, headers: HeaderMap) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn list(State(state): Shared, By(caller): By) -> Result<impl IntoResponse, Refused> {
+    let actor = caller.actor();
     Ok(Json(json!({"hunts": state.hunts.list(&actor.reach)})))
 }
 
@@ -100,10 +101,10 @@ fn within_reach(reach: &Reach, organisation: Option<&str>) -> Result<(), Refused
 
 async fn begin(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     body: Result<Json<Request>, JsonRejection>,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let Request { title, rules, indicators, from_ms, to_ms, organisation } = in_json(body)?;
     within_reach(&actor.reach, organisation.as_deref())?;
     if title.chars().count() > TITLE {
@@ -134,11 +135,11 @@ struct Test {
 
 async fn test_pack(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     name: Result<Path<String>, axum::extract::rejection::PathRejection>,
     body: Result<Json<Test>, JsonRejection>,
 ) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+    let actor = caller.actor();
     let (name, Test { version, from_ms, to_ms, organisation }) = (in_path(name)?, in_json(body)?);
     let (pack, content) = state.detections.pack(&name, version, &actor).await?;
     let title = format!("{}@{}", pack.name, pack.version);
@@ -155,21 +156,21 @@ fn unknown(id: Uuid) -> Refused {
 
 type InPath = Result<Path<Uuid>, axum::extract::rejection::PathRejection>;
 
-async fn show(State(state): Shared, headers: HeaderMap, id: InPath) -> Result<impl IntoResponse, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn show(State(state): Shared, By(caller): By, id: InPath) -> Result<impl IntoResponse, Refused> {
+    let actor = caller.actor();
     let id = in_path(id)?;
     let hunt = state.hunts.get(id, &actor.reach).ok_or_else(|| unknown(id))?;
     Ok(Json(json!({"hunt": hunt})))
 }
 
-async fn cancel(State(state): Shared, headers: HeaderMap, id: InPath) -> Result<StatusCode, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn cancel(State(state): Shared, By(caller): By, id: InPath) -> Result<StatusCode, Refused> {
+    let actor = caller.actor();
     let id = in_path(id)?;
     if state.hunts.cancel(id, &actor.reach) { Ok(StatusCode::NO_CONTENT) } else { Err(unknown(id)) }
 }
 
-async fn findings(State(state): Shared, headers: HeaderMap, id: InPath) -> Result<Response, Refused> {
-    let actor = state.senders.caller(&headers).await?.actor();
+async fn findings(State(state): Shared, By(caller): By, id: InPath) -> Result<Response, Refused> {
+    let actor = caller.actor();
     let id = in_path(id)?;
     state.hunts.get(id, &actor.reach).ok_or_else(|| unknown(id))?;
     let file = match tokio::fs::File::open(state.hunts.findings(id)).await {

@@ -1,6 +1,6 @@
 //! `POST /v1/ingest`, and the way that all protocols take to the journal.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::Json;
 use axum::body::Body;
@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::Shared;
 use super::error::Refused;
 use crate::system::now_ms;
+use crate::tls::Peer;
 
 /// Appends to the journal and waits until it is durable.
 #[derive(Clone)]
@@ -140,12 +141,12 @@ pub(crate) fn given_key(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
 
 pub(crate) async fn ingest(
     State(state): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Accepted>, Refused> {
-    let soc = state.senders.of(&headers).await?;
+    let soc = state.senders.of(&headers, peer.certificate).await?;
     let source = source_name(parameters.source.as_deref())?;
     let given = given_key(&headers)?;
     let body = state.bodies.read(&headers, body).await?;
@@ -154,7 +155,7 @@ pub(crate) async fn ingest(
     let records = lines::records(bytes);
     let (accepted, rejected) = (records.spans.len() as u64, records.rejected);
     within_quota(&state, &soc, records.spans.len(), records.body.len())?;
-    let peer = Some(peer.ip());
+    let peer = Some(peer.address.ip());
     let delivery = Delivery { soc: &soc, source, protocol: "ndjson", peer, key: Some(key), records };
     state.intake.take(delivery).await?;
     Ok(Json(Accepted { accepted, rejected }))

@@ -17,14 +17,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::extract::connect_info::Connected;
 use axum::routing::{get, post};
+use axum::serve::IncomingStream;
 use khien_detections::Detections;
 use khien_ingest::journal::Journal;
-use khien_lake::Reader;
+use khien_lake::{Limits, Reader};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::hunt::Hunts;
 use crate::pipeline::Progress;
+use crate::tls::{Peer, TlsListener};
 use auth::Senders;
 
 pub(crate) use auth::Authenticator;
@@ -41,6 +45,8 @@ pub(crate) struct State {
     pub(crate) intake: Intake,
     pub(crate) senders: Senders,
     pub(crate) reader: Reader,
+    /// What a query may cost.
+    pub(crate) limits: Limits,
     /// Room for queries; each may take as much memory as its limit says.
     pub(crate) queries: Arc<Semaphore>,
     pub(crate) progress: Arc<Progress>,
@@ -63,12 +69,25 @@ impl State {
             intake: Intake::new(journal),
             senders: Senders::new(authenticator),
             reader,
+            limits: Limits::default(),
             queries: Arc::new(Semaphore::new(QUERIES)),
             progress,
             bodies: body::Room::default(),
             detections,
             hunts,
         }
+    }
+}
+
+impl Connected<IncomingStream<'_, TcpListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self { address: *stream.remote_addr(), certificate: None }
+    }
+}
+
+impl Connected<IncomingStream<'_, TlsListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+        *stream.remote_addr()
     }
 }
 

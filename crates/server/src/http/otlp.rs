@@ -1,6 +1,6 @@
 //! OpenTelemetry's logs over HTTP (protobuf and JSON) and gRPC.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 use super::Shared;
 use super::error::Refused;
 use super::ingest::{Delivery, Parameters, given_key, source_name, within_quota};
+use crate::tls::Peer;
 
 impl From<OtlpError> for Refused {
     fn from(error: OtlpError) -> Self {
@@ -40,7 +41,7 @@ enum Encoding {
 /// `POST /v1/logs`
 pub(crate) async fn logs(
     State(state): Shared,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
     body: Body,
@@ -55,7 +56,7 @@ pub(crate) async fn logs(
         }
     };
     // Who sends it is asked first: a stranger's body is not read.
-    let soc = state.senders.of(&headers).await?;
+    let soc = state.senders.of(&headers, peer.certificate).await?;
     let body = state.bodies.read(&headers, body).await?;
     let bytes = body.bytes.clone();
     let request = match encoding {
@@ -66,7 +67,7 @@ pub(crate) async fn logs(
     let answer = take(
         &state,
         &soc,
-        Sent { peer: Some(peer.ip()), source, key: given_key(&headers)?, content: &bytes },
+        Sent { peer: Some(peer.address.ip()), source, key: given_key(&headers)?, content: &bytes },
         &request,
     )
     .await?;
@@ -130,10 +131,12 @@ impl LogsService for Grpc {
         &self,
         request: tonic::Request<Request>,
     ) -> Result<tonic::Response<ExportLogsServiceResponse>, Status> {
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0);
         let (metadata, _, request) = request.into_parts();
         let headers = metadata.into_headers();
-        let soc = self.0.senders.of(&headers).await.map_err(|refused| status(&refused))?;
+        let certificate = peer.and_then(|peer| peer.certificate);
+        let soc = self.0.senders.of(&headers, certificate).await.map_err(|refused| status(&refused))?;
+        let peer = peer.map(|peer| peer.address.ip());
         let content = request.encode_to_vec();
         let source = headers.get("khien-source").and_then(|value| value.to_str().ok());
         let source = source_name(source).map_err(|refused| status(&refused))?;

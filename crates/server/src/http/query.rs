@@ -7,11 +7,12 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use futures::stream;
-use khien_lake::{Limits, Output, QueryError};
+use khien_lake::{Output, QueryError};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
+use super::auth::By;
 use super::error::Refused;
 use crate::pipeline::chain;
 
@@ -73,15 +74,15 @@ pub(super) fn room(state: &super::State) -> Result<OwnedSemaphorePermit, Refused
 
 pub(crate) async fn query(
     State(state): Shared,
+    By(caller): By,
     headers: HeaderMap,
     question: Result<Json<Question>, JsonRejection>,
 ) -> Result<Response, Refused> {
-    let caller = state.senders.caller(&headers).await?;
     let Json(question) = question.map_err(|error| Refused::bad_request("question", error.body_text()))?;
     let output = output(question.format.as_deref(), &headers)?;
     let scope = caller.scope();
     let room = room(&state)?;
-    let mut written = state.reader.query(&question.sql, &scope, Limits::default()).await?.write(output)?;
+    let mut written = state.reader.query(&question.sql, &scope, state.limits).await?.write(output)?;
     // What fails before the first rows is still an error of the request; later the answer ends early.
     let first = written.next().await?;
     let rest = stream::try_unfold((written, room), |(mut written, room)| async {

@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::HeaderMap;
 use axum::response::IntoResponse;
-use khien_lake::{Found, Limits, Search};
+use khien_lake::{Found, Search};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Shared;
+use super::auth::By;
 use super::detections::in_json;
 use super::error::Refused;
 use super::query::room;
@@ -91,10 +91,9 @@ fn cursor(text: &str) -> Result<(i64, i64), Refused> {
 
 pub(crate) async fn search(
     State(state): Shared,
-    headers: HeaderMap,
+    By(caller): By,
     body: Result<Json<Request>, JsonRejection>,
 ) -> Result<impl IntoResponse, Refused> {
-    let caller = state.senders.caller(&headers).await?;
     let request = in_json(body)?;
     let search = Search {
         query: request.query,
@@ -106,6 +105,6 @@ pub(crate) async fn search(
         buckets: request.buckets,
     };
     let _room = room(&state)?;
-    let found = state.reader.search(search, &caller.scope(), Limits::default()).await?;
+    let found = state.reader.search(search, &caller.scope(), state.limits).await?;
     Ok(Json(Answer::from(found)))
 }

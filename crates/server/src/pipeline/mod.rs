@@ -26,6 +26,7 @@ pub(crate) use finding::{Found, Origin, entity};
 use worker::Lot;
 pub(crate) use worker::Worker;
 
+use crate::enrich::Enriching;
 use crate::rules::{InForce, RuleBook};
 
 /// Batches that wait for each worker.
@@ -77,7 +78,7 @@ impl Pipeline {
     /// Starts with the batch behind those that both the lake and correlations know.
     pub(crate) fn start(
         journal: &Journal,
-        rules: &InForce,
+        (rules, enriching): (&InForce, &Enriching),
         writer: Writer,
         commit: Committer,
         workers: usize,
@@ -91,7 +92,7 @@ impl Pipeline {
         let in_force = rules.clone();
         let mut threads = vec![spawn("reader", move || read(cursor, &in_force, &batches, &begun))?];
         for _ in 0..workers {
-            let worker = Worker::new(rules.get(), done);
+            let worker = Worker::new(rules.get(), done, enriching.clone());
             let (inbox, lots) = (inbox.clone(), lots.clone());
             threads.push(spawn("worker", move || work(worker, &inbox, &lots))?);
         }

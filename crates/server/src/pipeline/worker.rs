@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use super::finding::{Found, Held, Origin, entity, matched};
 use super::spotter::Spotter;
 use super::{Done, Task};
+use crate::enrich::{Enriching, Known};
 use crate::rules::{Exception, RuleBook};
 
 /// What came of a batch.
@@ -49,13 +50,17 @@ pub(crate) struct Worker {
     /// Findings on the event at hand.
     held: Vec<Held>,
     done: Done,
+    enriching: Enriching,
+    /// What is known while a batch is worked on.
+    known: Arc<Known>,
 }
 
 /// An event of which nothing is known.
 static UNKNOWN: Flat = Flat { class_uid: 0, category_uid: 0, activity_id: 0, severity_id: 0, values: Vec::new() };
 
 impl Worker {
-    pub(crate) fn new(book: Arc<RuleBook>, done: Done) -> Self {
+    /// Works by `book`, with what is known from elsewhere.
+    pub(crate) fn new(book: Arc<RuleBook>, done: Done, enriching: Enriching) -> Self {
         let names = book.detector.names();
         let emit = if book.indicators.is_some() { Emit::All } else { Emit::Named };
         Self {
@@ -67,14 +72,17 @@ impl Worker {
             held: Vec::new(),
             book,
             done,
+            known: enriching.known(),
+            enriching,
         }
     }
 
     /// Works on a batch. A fault of ours on some record costs what would have been known of that record, nothing more.
     pub(crate) fn work(&mut self, task: &Task) -> Lot {
         if !Arc::ptr_eq(&self.book, &task.book) {
-            *self = Self::new(task.book.clone(), self.done);
+            self.begin_again(task);
         }
+        self.known = self.enriching.known();
         let all = catch_unwind(AssertUnwindSafe(|| {
             let mut lot = Lot::of(task);
             let mut text = text_decoder(&task.stored.batch);
@@ -90,7 +98,7 @@ impl Worker {
     fn work_with_care(&mut self, task: &Task) -> Lot {
         let batch = &task.stored.batch;
         let mut lot = Lot::of(task);
-        *self = Self::new(task.book.clone(), self.done);
+        self.begin_again(task);
         for (index, record) in batch.records().enumerate() {
             let tried = catch_unwind(AssertUnwindSafe(|| {
                 self.record(batch, index, record, &mut text_decoder(batch), &mut Lot::of(task));
@@ -100,13 +108,18 @@ impl Worker {
                 continue;
             }
             tracing::error!(batch = lot.sequence, index, "working on a record panicked; it is kept as it is");
-            *self = Self::new(task.book.clone(), self.done);
+            self.begin_again(task);
             lot.malformed += 1;
             if lot.sequence > self.done.events {
                 lot.events.push(&unknown(batch, index, record, lot.sequence));
             }
         }
         lot
+    }
+
+    /// Gives up whatever state there is.
+    fn begin_again(&mut self, task: &Task) {
+        *self = Self::new(task.book.clone(), self.done, self.enriching.clone());
     }
 
     fn record(&mut self, batch: &Batch, index: usize, record: &[u8], text: &mut TextDecoder, lot: &mut Lot) {
@@ -130,7 +143,8 @@ impl Worker {
         if decoded != Some(Decoded::Event) {
             return lot.events.push(&row);
         }
-        let flat = self.flat(record);
+        let mut flat = self.flat(record);
+        self.known.add(&mut flat);
         row.time_ns = self.engine.time_ns(record).or(row.time_ns);
         row.kind = Taxonomy::embedded().kind_name(self.engine.kind());
         row.flat = &flat;
@@ -310,7 +324,7 @@ mod tests {
         let book = Arc::new(RuleBook::new(Vec::new(), None, Vec::new()));
         let stored = Stored { sequence: 7, batch: Arc::new(batch) };
         let task = Task { previous: 6, book: book.clone(), stored };
-        let mut worker = Worker::new(book, Done::default());
+        let mut worker = Worker::new(book, Done::default(), Enriching::default());
         let (quick, careful) = (worker.work(&task), worker.work_with_care(&task));
         assert_eq!((quick.previous, quick.sequence, quick.events.len()), (6, 7, lines.len()));
         let of = |lot: &Lot| (lot.previous, lot.sequence, lot.events.len(), lot.findings.len(), lot.malformed);

@@ -12,6 +12,7 @@ use khien_event::text::{LineFormat, TextDecoder};
 use khien_lake::Words;
 
 use super::*;
+use crate::enrich::Enriching;
 use crate::pipeline::{Done, Origin, Worker};
 use crate::rules::{Pack, RuleBook};
 
@@ -67,7 +68,7 @@ fn sift(set: RuleSet, lines: impl Iterator<Item = Vec<u8>>) -> usize {
         let mut tests = 0;
         sieves.insert(rule.id.clone(), of_rule(rule, Taxonomy::embedded(), &mut tests));
     }
-    let mut worker = Worker::new(book, Done::default());
+    let mut worker = Worker::new(book, Done::default(), Enriching::default());
     let mut text = TextDecoder::new(LineFormat::Any, NOW_NS);
     let mut found = 0;
     for line in lines {

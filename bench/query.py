@@ -44,7 +44,7 @@ def arguments():
 
 class Server:
     def __init__(self, options):
-        argv = [options.khien, "serve", "--lang", "en", "--data", options.data, "--listen", "127.0.0.1:0"]
+        argv = [options.khien, "serve", "--lang", "en", "--data", options.data, "--listen", "127.0.0.1:0", "--query-memory", "4096"]
         self.child = subprocess.Popen([str(part) for part in argv], stderr=subprocess.PIPE, text=True)
         for line in self.child.stderr:
             if "ready at http://" in line:

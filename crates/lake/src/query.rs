@@ -3,6 +3,7 @@
 //! A session holds two views, `events` and `findings`, that already leave out what the asker may not see; the tables
 //! behind them have no name that SQL could say. Statements other than queries are refused, and no function reads files.
 
+mod engine;
 mod hits;
 mod output;
 
@@ -19,6 +20,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext, col, lit};
 use deltalake::DeltaTable;
@@ -250,7 +252,15 @@ fn session(limits: Limits, spill: Option<PathBuf>) -> Result<SessionContext, Dat
         .with_memory_limit(limits.memory_bytes, 1.0)
         .with_disk_manager_builder(disk)
         .build_arc()?;
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_physical_optimizer_rules(engine::physical_rules())
+        .build();
+    let session = SessionContext::new_with_state(state);
+    session.register_udf(engine::quick_date_trunc());
+    Ok(session)
 }
 
 /// Adds a table as a view of what `scope` may see.

@@ -426,3 +426,24 @@ async fn large_files_are_made_meanwhile_and_know_their_words() {
     let plan = ask(&reader, sql, &Scope::All).await.unwrap();
     assert!(!plan.contains(".parquet"), "{plan}");
 }
+
+#[tokio::test]
+async fn times_are_truncated_and_joins_begin_with_the_smaller_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let reader = filled(&folder).await.reader();
+    for (unit, wanted) in [
+        ("hour", "2024-10-04T00:00:00Z"),
+        ("day", "2024-10-03T00:00:00Z"),
+        ("week", "2024-09-30T00:00:00Z"),
+        ("year", "2024-01-01T00:00:00Z"),
+    ] {
+        let sql = format!("SELECT DISTINCT date_trunc('{unit}', time) AS t FROM events ORDER BY 1 DESC");
+        let answer = ask(&reader, &sql, &Scope::All).await.unwrap();
+        assert!(answer.contains(wanted), "{unit}: {answer}");
+    }
+    let sql = "SELECT date_trunc('hour', TIMESTAMP '2026-01-02 03:04:05') AS a, datetrunc('day', NULL::timestamp) AS b";
+    assert_eq!(ask(&reader, sql, &Scope::All).await.unwrap(), "a,b\n2026-01-02T03:00:00,\n");
+    let sql =
+        "SELECT count(*) AS n FROM events JOIN (SELECT value * 2 AS v FROM generate_series(0, 5)) ON v = event_id";
+    assert_eq!(ask(&reader, sql, &Scope::All).await.unwrap(), "n\n6\n");
+}

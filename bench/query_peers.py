@@ -109,6 +109,33 @@ def timed(ask, repeats, more):
     return best
 
 
+HUNTS = [
+    ("hunt: a tool that nobody ran", "CommandLine|contains: 'nltest /domain_trusts'"),
+    ("hunt: a word that is nearly everywhere, and a rare one", "Image|endswith: '\\\\cmd.exe'\n    CommandLine|contains: 'task61 '"),
+    ("hunt: a frequent command", "Image|endswith: '\\\\rundll32.exe'\n    CommandLine|contains: ' task10'"),
+]
+
+
+def hunt(khien, detection):
+    """Seconds until a hunt for one rule is done, and what it found."""
+    rule = (
+        "title: t\nid: 6d1a2a7e-0000-4000-8000-000000000001\nlevel: high\n"
+        "logsource:\n  category: process_creation\n  product: windows\n"
+        f"detection:\n  selection:\n    {detection}\n  condition: selection\n"
+    )
+    began = time.monotonic()
+    body = json.dumps({"title": "bench", "rules": rule, "from_ms": 0, "to_ms": 4_000_000_000_000})
+    status, text = khien.server.call("POST", "/v1/hunts", khien.token, body)
+    if status not in (200, 201, 202):
+        raise SystemExit(text.decode())
+    address = f"/v1/hunts/{json.loads(text)['hunt']['id']}"
+    while True:
+        state = json.loads(khien.server.call("GET", address, khien.token)[1])["hunt"]
+        if state["stage"] not in ("waiting", "running"):
+            return time.monotonic() - began, state
+        time.sleep(0.02)
+
+
 def ask(options, server_of, questions, needles, columns, live):
     server = server_of(options)
     try:
@@ -136,5 +163,9 @@ def ask(options, server_of, questions, needles, columns, live):
             first = time.monotonic() - began
             best = timed({"khien": khien.search}, options.repeats, query)["khien"]
             print(json.dumps({"question": name, "first": round(first, 3), "khien": round(best, 3), "found": found}), flush=True)
+        for name, detection in HUNTS:
+            seconds, state = hunt(khien, detection)
+            told = {key: state[key] for key in ("stage", "events", "findings")}
+            print(json.dumps({"question": name, "khien": round(seconds, 3), **told}), flush=True)
     finally:
         server.stop()

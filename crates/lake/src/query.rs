@@ -244,7 +244,8 @@ const SPILLED_BYTES: u64 = 8 << 30;
 
 fn session(limits: Limits, spill: Option<PathBuf>) -> Result<SessionContext, DataFusionError> {
     let mut config = SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(false);
-    config.options_mut().execution.parquet.pushdown_filters = true;
+    // The tables decide it for each query.
+    config.options_mut().execution.parquet.pushdown_filters = false;
     config.options_mut().execution.parquet.reorder_filters = true;
     let mode = spill.map_or(DiskManagerMode::Disabled, |folder| DiskManagerMode::Directories(vec![folder]));
     let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(SPILLED_BYTES);

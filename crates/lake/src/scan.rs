@@ -50,6 +50,12 @@ const FOOTERS_BYTES: usize = 192 << 20;
 /// Files whose words are looked up at the same time.
 const AT_ONCE: usize = 16;
 
+/// Columns that take much to unpack.
+const HEAVY: [&str; 5] = ["raw", "raw_bytes", "raw_sha256", "envelope", "message"];
+
+/// Fewer columns than this, of the others, are little.
+const FEW_COLUMNS: usize = 12;
+
 /// What one query leaves for the next.
 pub(crate) struct Remembered {
     footers: Arc<FileMetadataCache>,
@@ -218,6 +224,15 @@ impl Scan {
         (&self.url, &self.store)
     }
 
+    /// Whether so much is read of each row that rows which are not wanted should not be unpacked at all. Otherwise whole
+    /// columns are unpacked sooner than parts of them.
+    fn is_heavy(&self, projection: Option<&Vec<usize>>) -> bool {
+        let fields = self.schema.table_schema().fields();
+        projection.is_none_or(|columns| {
+            columns.len() > FEW_COLUMNS || columns.iter().any(|column| HEAVY.contains(&fields[*column].name().as_str()))
+        })
+    }
+
     fn reader(&self) -> CachedParquetFileReaderFactory {
         CachedParquetFileReaderFactory::new(self.store.clone(), self.footers.clone())
     }
@@ -338,6 +353,7 @@ impl TableProvider for Scan {
         let options = datafusion::config::TableParquetOptions { global: options, ..Default::default() };
         let source = ParquetSource::new(self.schema.clone())
             .with_table_parquet_options(options)
+            .with_pushdown_filters(self.is_heavy(projection))
             .with_parquet_file_reader_factory(Arc::new(self.reader()));
         let statistics = Statistics {
             num_rows: if need == Need::Nothing && filters.is_empty() {

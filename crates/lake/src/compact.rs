@@ -309,7 +309,7 @@ fn merged(
     if pool.is_empty() {
         return Ok(None);
     }
-    let mut encoder = Encoder::new(part, columns.clone(), effort)?;
+    let mut encoder = Encoder::new(part, columns, effort)?;
     let mut chunk: Vec<(usize, usize)> = Vec::with_capacity(CHUNK);
     while let Some(Reverse((_, source, row))) = next.pop() {
         let Some(batch) = current[source] else { continue };

@@ -101,7 +101,7 @@ pub(crate) fn files(rows: Vec<Rows>) -> Result<Vec<File>, ParquetError> {
         }
     }
     let batches: Vec<RecordBatch> = rows.into_iter().map(|rows| rows.batch).collect();
-    parts.into_iter().map(|(part, rows)| file(part, &batches, rows)).collect()
+    parts.into_iter().map(|(part, mut rows)| file(part, &batches, &mut rows)).collect()
 }
 
 /// A row by its batch and its place there.
@@ -113,11 +113,11 @@ pub(crate) const CHUNK: usize = 2_048;
 const _: () = assert!(words::ROWS.is_multiple_of(CHUNK));
 
 /// Encodes one file of `rows`, of which there is at least one.
-fn file(part: (i32, i32), batches: &[RecordBatch], mut rows: Vec<Row>) -> Result<File, ParquetError> {
+fn file(part: (i32, i32), batches: &[RecordBatch], rows: &mut [Row]) -> Result<File, ParquetError> {
     let times: Vec<&[i64]> = batches.iter().map(times).collect();
     rows.sort_by_key(|&(batch, row)| times[batch][row]);
     let batches: Vec<&RecordBatch> = batches.iter().collect();
-    let mut encoder = Encoder::new(part, batches[rows[0].0].schema(), Effort::Less)?;
+    let mut encoder = Encoder::new(part, &batches[rows[0].0].schema(), Effort::Less)?;
     for rows in rows.chunks(CHUNK) {
         encoder.write(&interleave_record_batch(&batches, rows)?)?;
     }
@@ -138,8 +138,8 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new(part: (i32, i32), schema: SchemaRef, effort: Effort) -> Result<Self, ParquetError> {
-        let properties = properties(&schema, effort);
+    pub(crate) fn new(part: (i32, i32), schema: &SchemaRef, effort: Effort) -> Result<Self, ParquetError> {
+        let properties = properties(schema, effort);
         let writer = ArrowWriter::try_new(Vec::with_capacity(1 << 16), schema.clone(), Some(properties))?;
         let indexed = effort == Effort::Most && schema.column_with_name("raw").is_some();
         Ok(Self { part, writer, stats: Stats::default(), words: indexed.then(words::Builder::default) })

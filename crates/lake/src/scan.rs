@@ -89,7 +89,7 @@ impl Default for Remembered {
 impl Remembered {
     /// The files of `table` as it is.
     fn files(&self, table: &DeltaTable, shape: &Shape) -> Result<Arc<Vec<Arc<Part>>>, LakeError> {
-        let version = table.version().and_then(|version| u64::try_from(version).ok());
+        let version = table.version();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.remove(shape.name);
         if let Some(before) = before.as_ref().filter(|before| before.version == version) {

@@ -1,7 +1,7 @@
 //! What is known of addresses and names in events from outside of them: who owns them, and where they are.
 //!
 //! Owners come from a file of networks and domains with their organisations, places and networks' numbers from files in
-//! MaxMind's format. They are read again when they change. Nothing is asked of anybody over the network. What is added says
+//! `MaxMind`'s format. They are read again when they change. Nothing is asked of anybody over the network. What is added says
 //! how things were known when the event came in; the record as it came stays what it is.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ use crate::pipeline::chain;
 pub struct Knowledge {
     /// Lines of a network, address or domain, and the organisation that owns it, as CSV.
     pub owners: Option<PathBuf>,
-    /// Databases in MaxMind's format, of countries or of autonomous systems.
+    /// Databases in `MaxMind`'s format, of countries or of autonomous systems.
     pub geoip: Vec<PathBuf>,
 }
 

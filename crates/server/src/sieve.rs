@@ -5,8 +5,6 @@
 //! must have there, or the words of a match are nowhere in a stretch of a file. A [`Sieve`] says so as SQL. It lets through
 //! too much, never too little; whatever it does not understand it lets through.
 
-use std::fmt::Write as _;
-
 use khien_detect::rule::{Expr, Item, Link, Part, Rule, Test};
 use khien_detect::scope::is_tried;
 use khien_event::ocsf::flat::{Column, column_of};
@@ -49,32 +47,21 @@ impl Sieve {
         if list.contains(&Self::Everything) { Self::Everything } else { Self::Any(list) }
     }
 
-    fn write(&self, sql: &mut String) {
-        let mut joined = |list: &[Self], with: &str, none: &str| {
-            sql.push('(');
-            for (index, sieve) in list.iter().enumerate() {
-                if index > 0 {
-                    sql.push_str(with);
-                }
-                sieve.write(sql);
-            }
-            sql.push_str(if list.is_empty() { none } else { "" });
-            sql.push(')');
+    fn sql(&self) -> String {
+        let joined = |list: &[Self], with: &str, none: &str| {
+            let list: Vec<String> = list.iter().map(Self::sql).collect();
+            if list.is_empty() { none.to_owned() } else { format!("({})", list.join(with)) }
         };
         match self {
-            Self::Everything => sql.push_str("true"),
+            Self::Everything => "true".to_owned(),
             Self::All(list) => joined(list, " AND ", "true"),
             Self::Any(list) => joined(list, " OR ", "false"),
             Self::NotOf(kinds) => {
                 let kinds: Vec<String> = kinds.iter().map(|kind| quoted(kind)).collect();
-                let _ = write!(sql, "kind NOT IN ({})", kinds.join(", "));
+                format!("kind NOT IN ({})", kinds.join(", "))
             }
-            Self::Like(column, pattern) => {
-                let _ = write!(sql, "({0} IS NULL OR {0} ILIKE {1})", column.name, quoted(pattern));
-            }
-            Self::Words(text, open) => {
-                let _ = write!(sql, "may_have_words(event_id, {}, {}, {})", quoted(text), open.0, open.1);
-            }
+            Self::Like(column, pattern) => format!("({0} IS NULL OR {0} ILIKE {1})", column.name, quoted(pattern)),
+            Self::Words(text, open) => format!("may_have_words(event_id, {}, {}, {})", quoted(text), open.0, open.1),
         }
     }
 }
@@ -86,17 +73,15 @@ fn quoted(text: &str) -> String {
 /// The condition on events that one of `rules` may match, as SQL; `None` when that may be all of them.
 pub(crate) fn condition(rules: &[Rule], taxonomy: &'static Taxonomy) -> Option<String> {
     let sieve = of_rules(rules, taxonomy);
-    let mut sql = String::new();
-    sieve.write(&mut sql);
-    (sieve != Sieve::Everything).then_some(sql)
+    (sieve != Sieve::Everything).then(|| sieve.sql())
 }
 
 fn of_rules(rules: &[Rule], taxonomy: &'static Taxonomy) -> Sieve {
     if rules.len() > MOST_RULES {
         return Sieve::Everything;
     }
-    let mut tests = 0;
-    Sieve::any(rules.iter().map(|rule| of_rule(rule, taxonomy, &mut tests)))
+    let mut count = 0;
+    Sieve::any(rules.iter().map(|rule| of_rule(rule, taxonomy, &mut count)))
 }
 
 fn of_rule(rule: &Rule, taxonomy: &'static Taxonomy, tests: &mut usize) -> Sieve {
@@ -126,20 +111,20 @@ impl Sifting<'_> {
                 if *count as usize >= list.len() { Sieve::all(list) } else { Sieve::any(list) }
             }
             Expr::Named(_, inner) => self.expr(inner),
-            Expr::Item(item) => self.item(item),
+            Expr::Item(item) => self.of_item(item),
         }
     }
 
-    fn item(&mut self, item: &Item) -> Sieve {
+    fn of_item(&mut self, item: &Item) -> Sieve {
         *self.tests += item.tests.len();
         if *self.tests > MOST_TESTS {
             return Sieve::Everything;
         }
         let column = item.field.as_deref().and_then(|field| column_of(field, &self.tried, self.taxonomy));
-        let tests = item.tests.iter().map(|test| of_test(test, column));
+        let sieves = item.tests.iter().map(|test| of_test(test, column));
         match item.link {
-            Link::Any => Sieve::any(tests),
-            Link::All => Sieve::all(tests),
+            Link::Any => Sieve::any(sieves),
+            Link::All => Sieve::all(sieves),
         }
     }
 }
@@ -149,7 +134,7 @@ fn of_test(test: &Test, column: Option<&'static Column>) -> Sieve {
         Test::Text(parts, _) => {
             let last = parts.len().saturating_sub(1);
             let words = parts.iter().enumerate().filter_map(|(at, part)| match part {
-                Part::Literal(text) => Some(Sieve::Words(text.clone(), (at > 0, at < last))),
+                Part::Literal(literal) => Some(Sieve::Words(literal.clone(), (at > 0, at < last))),
                 Part::One | Part::Any => None,
             });
             let like = column.and_then(|column| Some(Sieve::Like(column, pattern(parts)?)));

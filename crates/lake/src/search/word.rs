@@ -83,7 +83,7 @@ impl Word {
                 return true;
             }
             // The next one may begin inside of this one.
-            from = found.start() + text[found.start()..].chars().next().map_or(1, char::len_utf8);
+            from = text.ceil_char_boundary(found.start() + 1);
         }
         false
     }

@@ -33,8 +33,9 @@ pub(crate) struct Filters {
     version: u32,
     /// Rows of a stretch.
     rows: usize,
-    /// Filters, one for each stretch.
-    filters: usize,
+    /// How many there are, one for each stretch.
+    #[serde(rename = "filters")]
+    count: usize,
     /// Blocks of each filter.
     blocks: u32,
     /// Where the first one begins.
@@ -140,7 +141,7 @@ impl Builder {
                 }
             }
         }
-        let filters = Filters { version: 1, rows: ROWS, filters: self.done.len(), blocks: blocks as u32, offset };
+        let filters = Filters { version: 1, rows: ROWS, count: self.done.len(), blocks: blocks as u32, offset };
         let text = serde_json::to_string(&filters).expect("numbers are JSON");
         (bytes, KeyValue::new(KEY.to_owned(), text))
     }
@@ -162,13 +163,13 @@ impl Filters {
         let entry = file.key_value_metadata()?.iter().find(|entry| entry.key == KEY)?;
         let found: Self = serde_json::from_str(entry.value.as_deref()?).ok()?;
         let rows = usize::try_from(file.num_rows()).ok()?;
-        (found.version == 1 && found.rows == ROWS && found.blocks > 0 && found.filters == rows.div_ceil(ROWS))
+        (found.version == 1 && found.rows == ROWS && found.blocks > 0 && found.count == rows.div_ceil(ROWS))
             .then_some(found)
     }
 
     /// The bytes that say of every stretch whether it may have what has this hash.
     pub(crate) fn range(&self, hash: u64) -> Range<u64> {
-        let width = (self.filters * BLOCK) as u64;
+        let width = (self.count * BLOCK) as u64;
         let start = self.offset + block_of(hash, self.blocks) as u64 * width;
         start..start + width
     }
@@ -183,7 +184,7 @@ impl Filters {
 
     /// How many stretches there are.
     pub(crate) fn len(&self) -> usize {
-        self.filters
+        self.count
     }
 }
 

@@ -52,7 +52,7 @@ fn is_like(pattern: &str, text: &str) -> bool {
 fn rules(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> RuleSet {
     let mut loader = Loader::new(Placeholders::default());
     for (name, bytes) in files {
-        if name.ends_with(".yml") {
+        if Path::new(&name).extension().is_some_and(|extension| extension == "yml") {
             loader.add_file(&name, &String::from_utf8_lossy(&bytes));
         }
     }
@@ -103,7 +103,7 @@ fn sift(set: RuleSet, lines: impl Iterator<Item = Vec<u8>>) -> usize {
     found
 }
 
-fn lines(bytes: Vec<u8>) -> impl Iterator<Item = Vec<u8>> {
+fn lines(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
     bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>().into_iter()
 }
 
@@ -123,7 +123,7 @@ fn files_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn the_starter_rules_find_what_they_found() {
     let content = khien_testkit::content();
-    let events = files_in(&content.join("events")).into_iter().flat_map(|(_, bytes)| lines(bytes));
+    let events = files_in(&content.join("events")).into_iter().flat_map(|(_, bytes)| lines(&bytes));
     assert!(sift(rules(files_in(&content.join("rules"))), events) > 0);
 }
 
@@ -132,12 +132,12 @@ fn real_rules_find_what_they_found_in_real_events() {
     let Some(files) = khien_testkit::read_tar_zst("sigmahq-rules-8eaafff.tar.zst") else { return };
     let set = || rules(files.iter().cloned());
     for (name, least) in [("windows_evtx_dev.jsonl.zst", 1_000), ("windows_otrf_flat_dev.jsonl.zst", 1_000)] {
-        let found = sift(set(), lines(khien_testkit::read_zst(name).unwrap()));
+        let found = sift(set(), lines(&khien_testkit::read_zst(name).unwrap()));
         assert!(found > least, "{name}: {found}");
     }
     for name in ["sigmahq-regression-dev.tar.zst", "zeek_logs_dev.tar.zst", "syslog_cef_leef_dev.tar.zst"] {
         let files = khien_testkit::read_tar_zst(name).unwrap();
-        sift(set(), files.into_iter().flat_map(|(_, bytes)| lines(bytes)));
+        sift(set(), files.into_iter().flat_map(|(_, bytes)| lines(&bytes)));
     }
-    sift(set(), lines(khien_testkit::read_zst("cloud_saas_events_panther.jsonl.zst").unwrap()));
+    sift(set(), lines(&khien_testkit::read_zst("cloud_saas_events_panther.jsonl.zst").unwrap()));
 }

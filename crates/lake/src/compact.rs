@@ -47,7 +47,7 @@ const AT_REST_MS: i64 = 30 * 60 * 1_000;
 const AT_REST_FILES: usize = 4;
 
 /// Most files of which a large one is made; each has some rows in memory while it is.
-const LARGE_AT_ONCE: usize = 160;
+const LARGE_AT_ONCE: usize = 128;
 
 /// Files that become one.
 struct Plan {
@@ -255,12 +255,23 @@ struct Source {
     read: usize,
 }
 
-/// Rows of each file that are unpacked at the same time.
+/// Rows of each file that are unpacked at the same time, and bytes of them, if their records are long.
 const READ_AT_ONCE: usize = 512;
+const READ_BYTES_AT_ONCE: i64 = 1 << 20;
+
+/// Bytes of unpacked rows, beside those that each file is at, before some are written.
+const HELD_BYTES: usize = 96 << 20;
 
 impl Source {
     fn new(content: Bytes, columns: SchemaRef, stays: Option<Vec<bool>>) -> Result<Self, LakeError> {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(content)?.with_batch_size(READ_AT_ONCE).build()?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(content)?;
+        let groups = builder.metadata().row_groups();
+        let (rows, bytes) = groups
+            .iter()
+            .fold((0, 0), |(rows, bytes), group| (rows + group.num_rows(), bytes + group.total_byte_size()));
+        let fitting = READ_BYTES_AT_ONCE / (bytes / rows.max(1)).max(1);
+        let fitting = usize::try_from(fitting).unwrap_or(0).clamp(1, READ_AT_ONCE);
+        let reader = builder.with_batch_size(fitting).build()?;
         Ok(Self { reader, columns, stays, read: 0 })
     }
 
@@ -309,6 +320,8 @@ fn merged(
     if pool.is_empty() {
         return Ok(None);
     }
+    // Bytes of batches that were taken since rows were written.
+    let mut held = 0;
     let mut encoder = Encoder::new(part, columns, effort)?;
     let mut chunk: Vec<(usize, usize)> = Vec::with_capacity(CHUNK);
     while let Some(Reverse((_, source, row))) = next.pop() {
@@ -318,6 +331,7 @@ fn merged(
             Some((batch, row + 1))
         } else {
             sources[source].next()?.map(|rows| {
+                held += rows.get_array_memory_size();
                 pool.push(rows);
                 (pool.len() - 1, 0)
             })
@@ -326,7 +340,7 @@ fn merged(
         if let Some((batch, row)) = more {
             next.push(Reverse((files::times(&pool[batch])[row], source, row)));
         }
-        if chunk.len() == CHUNK {
+        if chunk.len() == CHUNK || held > HELD_BYTES {
             if ended.0.load(Ordering::Relaxed) {
                 return Err(LakeError::Ended);
             }
@@ -337,6 +351,7 @@ fn merged(
                 .zip(0..)
                 .map(|(at, new)| pool[std::mem::replace(at, new)].clone())
                 .collect();
+            held = 0;
         }
     }
     write(&mut encoder, &pool, &mut chunk)?;

@@ -107,10 +107,8 @@ pub(crate) fn files(rows: Vec<Rows>) -> Result<Vec<File>, ParquetError> {
 /// A row by its batch and its place there.
 type Row = (usize, usize);
 
-/// Rows that are put side by side at once: large enough for columns to pay, small enough to stay in a cache. Stretches of
-/// the words' index are made of whole ones.
+/// Rows that are put side by side at once: large enough for columns to pay, small enough to stay in a cache.
 pub(crate) const CHUNK: usize = 2_048;
-const _: () = assert!(words::ROWS.is_multiple_of(CHUNK));
 
 /// Encodes one file of `rows`, of which there is at least one.
 fn file(part: (i32, i32), batches: &[RecordBatch], rows: &mut [Row]) -> Result<File, ParquetError> {
@@ -145,7 +143,7 @@ impl Encoder {
         Ok(Self { part, writer, stats: Stats::default(), words: indexed.then(words::Builder::default) })
     }
 
-    /// Adds [`CHUNK`] rows, or fewer when they are the last ones, in the order of time.
+    /// Adds rows in the order of time.
     pub(crate) fn write(&mut self, chunk: &RecordBatch) -> Result<(), ParquetError> {
         self.stats.add(chunk);
         if let Some(words) = &mut self.words {

@@ -447,3 +447,37 @@ async fn times_are_truncated_and_joins_begin_with_the_smaller_side() {
         "SELECT count(*) AS n FROM events JOIN (SELECT value * 2 AS v FROM generate_series(0, 5)) ON v = event_id";
     assert_eq!(ask(&reader, sql, &Scope::All).await.unwrap(), "n\n6\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_records_are_put_together_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(&lake(&folder)).await.unwrap();
+    let flat = Flat { class_uid: 0, category_uid: 0, activity_id: 0, severity_id: 0, values: Vec::new() };
+    for sequence in 1..=6_u64 {
+        let mut rows = EventRows::default();
+        for id in 0..40 {
+            // Hardly anything of it packs.
+            let long: String =
+                (0..100_000_u64).map(|n| char::from(b'a' + ((n * n + id * sequence) % 26) as u8)).collect();
+            rows.push(&EventRow {
+                event_id: sequence * 100 + id,
+                time_ns: Some(NOON_NS + (id * 7 + sequence) as i64),
+                received_ms: NOON_NS / 1_000_000,
+                organisation: "soc-a",
+                source: "s",
+                protocol: "ndjson",
+                kind: "",
+                flat: &flat,
+                raw: long.as_bytes(),
+                raw_sha256: [0; 32],
+                envelope: None,
+            });
+        }
+        writer.add(&mut rows, &mut FindingRows::default());
+        writer.commit(sequence, 1_000).await.unwrap();
+    }
+    let sql = "SELECT count(*) AS n, count(DISTINCT event_id) AS d, sum(length(raw)) AS l, count(DISTINCT raw) AS r FROM events";
+    let before = ask(&writer.reader(), sql, &Scope::All).await.unwrap();
+    put_all_together(&mut writer).await;
+    assert_eq!(ask(&writer.reader(), sql, &Scope::All).await.unwrap(), before);
+}

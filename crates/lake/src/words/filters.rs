@@ -95,8 +95,17 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Adds rows, which do not go beyond the end of a stretch.
+    /// Adds rows.
     pub(crate) fn add(&mut self, rows: &RecordBatch) {
+        let mut from = 0;
+        while from < rows.num_rows() {
+            let count = (ROWS - self.rows).min(rows.num_rows() - from);
+            self.add_to_stretch(&rows.slice(from, count));
+            from += count;
+        }
+    }
+
+    fn add_to_stretch(&mut self, rows: &RecordBatch) {
         if let Some(raw) = rows.column_by_name("raw") {
             for text in raw.as_string::<i32>().iter().flatten() {
                 self.now.add_record(text);

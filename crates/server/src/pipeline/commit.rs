@@ -104,6 +104,8 @@ struct Waiting {
 struct Upkeep {
     /// Commits since files were put together.
     commits: u32,
+    /// When that failed.
+    failed: Option<Instant>,
     cleaned: Option<Instant>,
     /// When the removal of rows was begun last.
     expired: Option<Instant>,
@@ -113,6 +115,9 @@ struct Upkeep {
 
 /// Commits after which small files are put together although events wait.
 const COMMITS: u32 = 32;
+
+/// How long upkeep that failed rests.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// How often files that nobody needs are removed.
 const CLEANING: Duration = Duration::from_mins(20);
@@ -144,14 +149,15 @@ impl Upkeep {
 
     async fn after_commit(&mut self, writer: &mut Writer, lots: &mpsc::Receiver<Lot>) {
         self.commits += 1;
-        while lots.is_empty() || self.commits >= COMMITS {
+        self.failed = self.failed.filter(|failed| failed.elapsed() < AGAIN);
+        while self.failed.is_none() && (lots.is_empty() || self.commits >= COMMITS) {
             self.commits = 0;
             match writer.compact(now_ms()).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
                     tracing::error!(error = %chain(&error), "small files of the lake cannot be put together");
-                    break;
+                    self.failed = Some(Instant::now());
                 }
             }
         }

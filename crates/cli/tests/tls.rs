@@ -135,6 +135,8 @@ fn syslog_belongs_to_whom_certificate_or_address_say() {
     let sql = "SELECT organisation AS o, right(raw, 4) AS r FROM events ORDER BY raw";
     let wanted = json!([{"o": "by-certificate", "r": " one"}]);
     assert_eq!(server.wait_for(&operator, sql, &wanted), wanted);
+    let metrics = server.request("GET", "/metrics", &[], b"").body;
+    assert!(metrics.contains("\nkhien_syslog_refused_total 3\n"), "{metrics}");
     administer(KHIEN, data.path(), &["admin", "soc", "network", "--name", "by-address", "127.0.0.0/8"]);
     std::thread::sleep(std::time::Duration::from_millis(1_500));
     over_tcp("five");

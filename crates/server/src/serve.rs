@@ -201,7 +201,7 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let mut listeners = JoinSet::new();
     let sink = syslog::Sink { intake: intake.clone(), owners: owners.clone(), stop: stopping.clone() };
     let syslog = listen_syslog(&setup, &sink, &mut listeners).await?;
-    listeners.spawn(owners.run(stopping.clone()));
+    listeners.spawn(owners.clone().run(stopping.clone()));
 
     let detections = Detections::new(db.clone());
     let progress = Arc::new(Progress::default());
@@ -228,8 +228,8 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let hunts = Hunts::open(reader.clone(), paths.hunts(), workers(setup.threads)).map_err(failed)?;
     let authenticator = Authenticator { sources, identity: Identity::new(db) };
     let limits = Limits { memory_bytes: setup.query_memory_bytes, ..Limits::default() };
-    let mut state = State::new(journal, authenticator, reader, progress, detections, hunts.clone());
-    state.limits = limits;
+    let state =
+        State::new(journal, authenticator, owners.clone(), (reader, limits), progress, detections, hunts.clone());
     let router = http::router(Arc::new(state));
     let mut serving = JoinSet::new();
     let service = router.clone().into_make_service_with_connect_info::<Peer>();

@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::hunt::Hunts;
+use crate::owners::Owners;
 use crate::pipeline::Progress;
 use crate::tls::{Peer, TlsListener};
 use auth::Senders;
@@ -47,6 +48,8 @@ pub(crate) struct State {
     pub(crate) reader: Reader,
     /// What a query may cost.
     pub(crate) limits: Limits,
+    /// Whose syslog comes in.
+    pub(crate) owners: Owners,
     /// Room for queries; each may take as much memory as its limit says.
     pub(crate) queries: Arc<Semaphore>,
     pub(crate) progress: Arc<Progress>,
@@ -60,7 +63,8 @@ impl State {
     pub(crate) fn new(
         journal: Journal,
         authenticator: Authenticator,
-        reader: Reader,
+        owners: Owners,
+        (reader, limits): (Reader, Limits),
         progress: Arc<Progress>,
         detections: Detections,
         hunts: Hunts,
@@ -69,7 +73,8 @@ impl State {
             intake: Intake::new(journal),
             senders: Senders::new(authenticator),
             reader,
-            limits: Limits::default(),
+            limits,
+            owners,
             queries: Arc::new(Semaphore::new(QUERIES)),
             progress,
             bodies: body::Room::default(),

@@ -32,6 +32,7 @@ pub(crate) async fn metrics(State(state): Shared) -> impl IntoResponse {
         ("khien_malformed_total", "counter", "Records that no decoder could read", read(&progress.malformed)),
         ("khien_lake_commits_total", "counter", "Commits to the lake", read(&progress.commits)),
         ("khien_lake_failures_total", "counter", "Commits that failed and were tried again", read(&progress.failures)),
+        ("khien_syslog_refused_total", "counter", "Syslog messages and streams of nobody", state.owners.refused()),
         ("khien_rules_revision", "gauge", "Grows with every change of rules in force", revision),
         ("khien_journal_batches", "counter", "Batches accepted since the beginning", durable),
         ("khien_journal_behind_batches", "gauge", "Batches accepted and not yet in the lake", behind),

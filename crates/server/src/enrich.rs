@@ -4,6 +4,8 @@
 //! `MaxMind`'s format. They are read again when they change. Nothing is asked of anybody over the network. What is added says
 //! how things were known when the event came in; the record as it came stays what it is.
 
+mod reasons;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use khien_base::message::Message;
 use khien_event::ocsf::flat::{COLUMNS, Flat, Scalar};
 use maxminddb::{PathElement, Reader};
 use prefix_trie::PrefixMap;
@@ -49,7 +52,7 @@ pub enum KnowledgeError {
         /// The line, from 1 on.
         line: u64,
         /// What is wrong and what to do.
-        reason: String,
+        reason: Message,
     },
     /// A database cannot be read.
     #[error("cannot use the GeoIP database {path}: {reason}")]
@@ -92,22 +95,23 @@ impl Known {
     }
 
     /// Reads the owners; the line that is wrong and why.
-    fn owners(&mut self, text: &[u8]) -> Result<(), (u64, String)> {
+    fn owners(&mut self, text: &[u8]) -> Result<(), (u64, Message)> {
         let mut places: HashMap<String, u32> = HashMap::new();
         let mut lines =
             csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text);
         for line in lines.records() {
-            let line = line.map_err(|error| (error.position().map_or(0, csv::Position::line), error.to_string()))?;
+            let line = line
+                .map_err(|error| (error.position().map_or(0, csv::Position::line), reasons::owner_unreadable(error)))?;
             let number = line.position().map_or(0, csv::Position::line);
             // The reader's own comments are no lines to it.
             if line.get(0).is_some_and(|target| target.starts_with('#')) {
                 continue;
             }
             let (Some(target), Some(name), None) = (line.get(0), line.get(1), line.get(2)) else {
-                return Err((number, "write a network or domain, a comma, and the organisation".to_owned()));
+                return Err((number, reasons::owner_columns()));
             };
             if name.is_empty() {
-                return Err((number, "the organisation is missing".to_owned()));
+                return Err((number, reasons::owner_missing()));
             }
             let place = *places.entry(name.to_owned()).or_insert_with(|| {
                 self.organisations.push(name.to_owned());
@@ -118,15 +122,13 @@ impl Known {
                 Some(IpNet::V4(network)) => self.v4.insert(network.trunc(), place),
                 Some(IpNet::V6(network)) => self.v6.insert(network.trunc(), place),
                 None => {
-                    let domain = domain(target).ok_or_else(|| {
-                        (number, format!("`{target}` is neither a network such as 10.0.0.0/8 nor a domain"))
-                    })?;
+                    let domain = domain(target).ok_or_else(|| (number, reasons::owner_target(target)))?;
                     self.domains.insert(domain, place)
                 }
             };
             if let Some(other) = before.filter(|other| *other != place) {
                 let other = &self.organisations[other as usize];
-                return Err((number, format!("`{target}` belongs to `{other}` already")));
+                return Err((number, reasons::owner_taken(target, other)));
             }
         }
         Ok(())

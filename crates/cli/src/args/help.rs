@@ -681,7 +681,7 @@ const ARGUMENTS: &[ArgumentHelp] = &[
             "Files or folders of events, one a line; their times are changed to now",
         ],
     ),
-    argument("serve", "https", ADDRESS, ["Nơi lắng nghe HTTPS (TLS)", "Where to listen for HTTPS (TLS)"]),
+    argument("serve", "https", ADDRESS, ["Nơi lắng nghe HTTPS (TLS)", "Where HTTPS is spoken"]),
     argument(
         "serve",
         "owners",

@@ -64,7 +64,7 @@ fn serve(error: &ServeError, text: Text) -> Option<String> {
         }
         ServeError::Knowledge(KnowledgeError::File { path: file, .. }) => Some(text.file_unreadable(&path(file))),
         ServeError::Knowledge(KnowledgeError::Owner { path: file, line, reason }) => {
-            Some(text.owners_unusable(&path(file), &line.to_string(), &safe::line(reason)))
+            Some(text.owners_unusable(&path(file), &line.to_string(), &safe::line(&reason.text(text.0))))
         }
         ServeError::Knowledge(KnowledgeError::Geoip { path: file, reason }) => {
             Some(text.geoip_unusable(&path(file), &safe::line(reason)))

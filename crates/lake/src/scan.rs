@@ -240,7 +240,9 @@ impl Scan {
     /// The files that may have rows for which all `conditions` are true.
     fn chosen(&self, session: &dyn Session, conditions: &[Expr]) -> Result<Vec<Arc<Part>>> {
         let all = || self.files.iter().cloned().collect();
-        let Some(condition) = conjunction(conditions.iter().cloned()) else { return Ok(all()) };
+        let Some(condition) = conjunction(conditions.iter().cloned()).filter(|_| !self.files.is_empty()) else {
+            return Ok(all());
+        };
         let schema = self.schema.table_schema();
         let condition = session.create_physical_expr(condition, &schema.clone().to_dfschema()?)?;
         // A condition that says nothing about bounds chooses all.

@@ -331,8 +331,7 @@ impl Hunts {
         }
         let hours = self.hours(&period, &scope).await?;
         job.lock().events = hours.iter().map(|hour| hour.events).sum();
-        let sieve = book.indicators.is_none().then(|| sieve::condition(book.detector.rules(), Taxonomy::embedded()));
-        let sieve = sieve.flatten();
+        let sieve = sieve::condition(book.detector.rules(), book.indicators.as_deref(), Taxonomy::embedded());
         let mut file = BufWriter::new(File::create(self.findings(id))?);
         let mut correlator = book.correlator_at_once();
         let mut hands: Vec<Hand> = (0..self.0.threads).map(|_| Hand::new(book)).collect();

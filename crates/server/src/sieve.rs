@@ -5,6 +5,9 @@
 //! must have there, or the words of a match are nowhere in a stretch of a file. A [`Sieve`] says so as SQL. It lets through
 //! too much, never too little; whatever it does not understand it lets through.
 
+use std::net::Ipv4Addr;
+
+use khien_detect::indicators::{IndicatorSet, Kind};
 use khien_detect::rule::{Expr, Item, Link, Part, Rule, Test};
 use khien_detect::scope::is_tried;
 use khien_event::ocsf::flat::{Column, column_of};
@@ -70,10 +73,38 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The condition on events that one of `rules` may match, as SQL; `None` when that may be all of them.
-pub(crate) fn condition(rules: &[Rule], taxonomy: &'static Taxonomy) -> Option<String> {
-    let sieve = of_rules(rules, taxonomy);
+/// The condition on events that one of `rules` or `indicators` may match, as SQL; `None` when that may be all of them.
+pub(crate) fn condition(
+    rules: &[Rule],
+    indicators: Option<&IndicatorSet>,
+    taxonomy: &'static Taxonomy,
+) -> Option<String> {
+    let indicators = indicators.map(of_indicators);
+    let rules = (indicators.is_none() || !rules.is_empty()).then(|| of_rules(rules, taxonomy));
+    let sieve = Sieve::any(rules.into_iter().chain(indicators));
     (sieve != Sieve::Everything).then(|| sieve.sql())
+}
+
+/// With more indicators than this, nearly every stretch of events has the words of one.
+const MOST_INDICATORS: usize = 200;
+
+fn of_indicators(set: &IndicatorSet) -> Sieve {
+    if set.len() > MOST_INDICATORS {
+        return Sieve::Everything;
+    }
+    Sieve::any(set.iter().map(|indicator| {
+        let words = || Sieve::Words(indicator.value.clone(), (false, false));
+        match indicator.kind {
+            Kind::Hash => words(),
+            // Others may be written in several ways.
+            Kind::Domain if indicator.value.is_ascii() && !indicator.value.contains("xn--") => words(),
+            Kind::Ip if indicator.value.parse::<Ipv4Addr>().is_ok() => {
+                // Inside of IPv6 it may be written in hexadecimal digits.
+                Sieve::any([words(), Sieve::Words("ffff".to_owned(), (false, false))])
+            }
+            Kind::Ip | Kind::Domain | Kind::Url | Kind::Email => Sieve::Everything,
+        }
+    }))
 }
 
 fn of_rules(rules: &[Rule], taxonomy: &'static Taxonomy) -> Sieve {

@@ -180,6 +180,11 @@ impl IndicatorSet {
         }
     }
 
+    /// All of them, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = Indicator<'_>> {
+        (0..self.entries.len() as u32).map(|id| self.get(IndicatorId(id)))
+    }
+
     /// Begins a list; `None` when there are too many.
     pub(super) fn begin_list(&mut self, name: &str) -> Option<u16> {
         let list = u16::try_from(self.lists.len()).ok()?;

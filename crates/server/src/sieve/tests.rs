@@ -59,45 +59,59 @@ fn rules(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> RuleSet {
     loader.finish()
 }
 
-/// Runs all rules on all lines; how many findings there were, after making sure that the sieve lets each through.
-fn sift(set: RuleSet, lines: impl Iterator<Item = Vec<u8>>) -> usize {
-    let pack = Pack { name: "p@1".into(), rules: set, organisations: None };
-    let book = Arc::new(RuleBook::new(vec![pack], None, Vec::new()));
-    let mut sieves: HashMap<String, Sieve> = HashMap::new();
-    for rule in book.detector.rules() {
-        let mut tests = 0;
-        sieves.insert(rule.id.clone(), of_rule(rule, Taxonomy::embedded(), &mut tests));
+/// Ids and titles.
+type Named = Vec<(String, String)>;
+
+/// What is looked for in records, with the findings on each.
+struct Sifted {
+    worker: Worker,
+    text: TextDecoder,
+}
+
+impl Sifted {
+    fn new(book: RuleBook) -> Self {
+        let worker = Worker::new(Arc::new(book), Done::default(), Enriching::default());
+        Self { worker, text: TextDecoder::new(LineFormat::Any, NOW_NS) }
     }
-    let mut worker = Worker::new(book, Done::default(), Enriching::default());
-    let mut text = TextDecoder::new(LineFormat::Any, NOW_NS);
-    let mut found = 0;
-    for line in lines {
+
+    /// Ids and titles of what is found in a record, and what a sieve sees of it.
+    fn look(&mut self, line: &[u8]) -> Option<(Named, &'static str, Flat, Words)> {
         let origin =
             Origin { event_id: 0, organisation: "a", source: "s", received_ms: NOW_NS / 1_000_000, sent_ns: None };
-        let mut observations = Observations::default();
-        let decoded = worker.examine(&origin, &line, &mut text, true, &mut observations);
-        let held: Vec<_> = worker.held().collect();
+        let decoded = self.worker.examine(&origin, line, &mut self.text, true, &mut Observations::default());
+        let held: Vec<_> = self.worker.held().map(|held| (held.head.id, held.head.title)).collect();
         if decoded != Some(Decoded::Event) || held.is_empty() {
-            continue;
+            return None;
         }
-        let (kind, flat) = (worker.kind(), worker.flat(&line));
+        let (kind, flat) = (self.worker.kind(), self.worker.flat(line));
         let mut words = Words::default();
-        words.add_record(&String::from_utf8_lossy(&line));
+        words.add_record(&String::from_utf8_lossy(line));
         for (_, value) in &flat.values {
             if let Scalar::Text(text) = value {
                 words.add_value(text);
             }
         }
-        for held in held {
+        Some((held, kind, flat, words))
+    }
+}
+
+/// Runs all rules on all lines; how many findings there were, after making sure that the sieve lets each through.
+fn sift(set: RuleSet, lines: impl Iterator<Item = Vec<u8>>) -> usize {
+    let pack = Pack { name: "p@1".into(), rules: set, organisations: None };
+    let book = RuleBook::new(vec![pack], None, Vec::new());
+    let mut sieves: HashMap<String, Sieve> = HashMap::new();
+    for rule in book.detector.rules() {
+        let mut count = 0;
+        sieves.insert(rule.id.clone(), of_rule(rule, Taxonomy::embedded(), &mut count));
+    }
+    let (mut sifted, mut found) = (Sifted::new(book), 0);
+    for line in lines {
+        let Some((held, kind, flat, words)) = sifted.look(&line) else { continue };
+        for (id, title) in held {
             found += 1;
-            let sieve = &sieves[&held.head.id];
-            assert!(
-                holds(sieve, kind, &flat, &words),
-                "{} {}\n{sieve:?}\n{flat:?}\n{}",
-                held.head.id,
-                held.head.title,
-                String::from_utf8_lossy(&line)
-            );
+            let sieve = &sieves[&id];
+            let line = String::from_utf8_lossy(&line);
+            assert!(holds(sieve, kind, &flat, &words), "{id} {title}\n{sieve:?}\n{flat:?}\n{line}");
         }
     }
     found
@@ -140,4 +154,34 @@ fn real_rules_find_what_they_found_in_real_events() {
         sift(set(), files.into_iter().flat_map(|(_, bytes)| lines(&bytes)));
     }
     sift(set(), lines(&khien_testkit::read_zst("cloud_saas_events_panther.jsonl.zst").unwrap()));
+}
+
+#[test]
+fn indicators_are_found_where_they_were_found() {
+    let mut set = IndicatorSet::new();
+    let list = "203.0.113.7\nevil.example\n0123456789abcdef0123456789abcdef\n";
+    set.load("l", list.as_bytes()).unwrap();
+    let sieve = of_indicators(&set);
+    assert!(matches!(sieve, Sieve::Any(_)), "{sieve:?}");
+    let mut sifted = Sifted::new(RuleBook::new(Vec::new(), Some(Arc::new(set)), Vec::new()));
+    let mut found = 0;
+    for line in [
+        r#"{"EventID":3,"Channel":"Microsoft-Windows-Sysmon/Operational","DestinationIp":"203.0.113.7"}"#,
+        r#"{"EventID":3,"Channel":"Microsoft-Windows-Sysmon/Operational","DestinationIp":"::ffff:203.0.113.7"}"#,
+        r#"{"EventID":3,"Channel":"Microsoft-Windows-Sysmon/Operational","DestinationIp":"::ffff:cb00:7107"}"#,
+        r#"{"_path":"dns","query":"WWW.Evil.Example.","id.orig_h":"10.0.0.1","ts":1.0,"uid":"C"}"#,
+        r#"{"url":"https://x.evil.example:8443/a?b"}"#,
+        r#"{"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","Hashes":"MD5=0123456789ABCDEF0123456789ABCDEF"}"#,
+        "<13>Nov 25 10:00:00 fw drop src=203.0.113.7:443",
+        r#"{"msg":"x\n203.0.113.7\tevil.example"}"#,
+        "nothing",
+    ] {
+        let Some((held, kind, flat, words)) = sifted.look(line.as_bytes()) else { continue };
+        found += held.len();
+        assert!(holds(&sieve, kind, &flat, &words), "{line}");
+    }
+    assert!(found >= 6, "{found}");
+    let mut set = IndicatorSet::new();
+    set.load("l", b"203.0.113.0/24\nhttp://evil.example/x\n".as_slice()).unwrap();
+    assert_eq!(of_indicators(&set), Sieve::Everything);
 }

@@ -115,7 +115,7 @@ impl<'a> Normalised<'a> {
         out.insert("category_uid".into(), class.category.into());
         out.insert("activity_id".into(), mapped.activity.into());
         out.insert("type_uid".into(), mapped.type_uid().into());
-        out.insert("severity_id".into(), 1.into());
+        out.insert("severity_id".into(), mapped.severity.into());
         out.insert("time".into(), record.place.milliseconds().into());
         let mut metadata = metadata(&record.place, record.place.uid());
         if let Some(Json::Object(more)) = out.remove("metadata") {
@@ -343,6 +343,7 @@ pub fn fingerprint(bytes: &[u8]) -> Json {
 struct Mapped {
     class: &'static table::Class,
     activity: u64,
+    severity: u8,
     tree: Map<String, Json>,
     /// Attributes of fields that have several values, of which one stands in the tree.
     several: Vec<String>,
@@ -416,6 +417,7 @@ impl Mapped {
         Self {
             class,
             activity: entry.activity(lookup),
+            severity: table.severity(lookup.taxonomy.kind_name(lookup.kind), lookup),
             observables: observables(&tree),
             unmapped: unmapped(lookup.event, &used),
             several,

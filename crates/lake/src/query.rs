@@ -39,7 +39,6 @@ pub use output::Output;
 use crate::scan::{Remembered, Scan};
 use crate::search::SearchFault;
 use crate::table::{self, LakeError};
-use crate::words::Need;
 use crate::writer::Latest;
 
 /// Whose rows a query may see.
@@ -195,7 +194,7 @@ impl Reader {
         session.register_udf(crate::search::has_word());
         session.register_udf(crate::search::may_have_words());
         for (shape, table) in [(table::events(), events), (table::findings(), findings)] {
-            let scan = Scan::new(&table, &shape, &self.remembered, Need::Nothing)?;
+            let scan = Scan::new(&table, &shape, &self.remembered)?;
             add_view(&session, shape.name, scan, scope).map_err(|error| failure(&error, limits))?;
         }
         Ok(session)

@@ -187,8 +187,6 @@ pub(crate) struct Scan {
     store: Arc<dyn ObjectStore>,
     url: ObjectStoreUrl,
     footers: Arc<FileMetadataCache>,
-    /// What all rows need that are asked for, beside what conditions say.
-    need: Need,
 }
 
 impl fmt::Debug for Scan {
@@ -198,13 +196,8 @@ impl fmt::Debug for Scan {
 }
 
 impl Scan {
-    /// Reads the state that `table` has, and of it only rows that have what is in `need`, as far as that is known.
-    pub(crate) fn new(
-        table: &DeltaTable,
-        shape: &Shape,
-        remembered: &Remembered,
-        need: Need,
-    ) -> Result<Self, LakeError> {
+    /// Reads the state that `table` has.
+    pub(crate) fn new(table: &DeltaTable, shape: &Shape, remembered: &Remembered) -> Result<Self, LakeError> {
         let files = remembered.files(table, shape)?;
         let (dividing, own): (Vec<_>, Vec<_>) =
             shape.schema.fields().iter().cloned().partition(|field| shape.dividing.contains(&field.name().as_str()));
@@ -215,7 +208,6 @@ impl Scan {
             store: table.object_store(),
             url: table.log_store().object_store_url(),
             footers: remembered.footers.clone(),
-            need,
         })
     }
 
@@ -323,7 +315,7 @@ impl TableProvider for Scan {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let parts = self.chosen(session, filters)?;
-        let need = Need::all(filters.iter().map(needs).chain([self.need.clone()]));
+        let need = Need::all(filters.iter().map(needs));
         let mut hashes = Vec::new();
         need.each(&mut |hash| hashes.push(hash));
         hashes.sort_unstable();

@@ -5,13 +5,13 @@
 //! [`Normalised::flat`](super::Normalised::flat), which a test compares over every event there is.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use super::flat::{COLUMNS, Column, Flat, Scalar, scalar};
-use super::table::{Class, Entry, Table, fits_lower, join};
+use super::table::{Class, Entry, INFORMATIONAL, Table, fits_lower, join};
 use crate::fields::{Field as Found, Fields, Kind};
 use crate::json::unescape_into;
 use crate::names::{FieldId, Names};
@@ -92,8 +92,11 @@ impl<'a> Lookup<'a> {
 
     /// Whether all values of the fields of `sources` that say something are the same.
     fn is_one(&self, sources: &[FieldId]) -> bool {
-        let mut values = (sources.iter().filter_map(|source| source.index()))
-            .flat_map(|name| self.index.places(name))
+        let places = || sources.iter().filter_map(|source| source.index()).flat_map(|name| self.index.places(name));
+        if places().nth(1).is_none() {
+            return true; // The usual case, which needs no look at what the field holds.
+        }
+        let mut values = places()
             .filter_map(|place| self.text(&self.fields.list()[place]))
             .filter(|text| !matches!(text.trim(), "" | "-"));
         let first = values.next();
@@ -121,13 +124,30 @@ impl<'a> Lookup<'a> {
 struct KindPlan {
     entries: Vec<EntryPlan>,
     base: EntryPlan,
+    severities: Vec<Meaning<u8>>,
 }
 
 /// Where events of a kind hold what rules call a field, in the order in which values are looked for.
 type Sources = Box<[FieldId]>;
 
-/// A field, and what its values (patterns in lower case) mean.
-type ActivityBy = (Sources, Vec<(String, u64)>);
+/// A field, and what its values mean.
+struct Meaning<T> {
+    sources: Sources,
+    /// Patterns in lower case.
+    values: Vec<(String, T)>,
+}
+
+impl<T: Copy> Meaning<T> {
+    fn new(sources: Sources, values: &BTreeMap<String, T>) -> Self {
+        Self { sources, values: values.iter().map(|(pattern, means)| (pattern.to_ascii_lowercase(), *means)).collect() }
+    }
+
+    /// What the field means in the event at hand.
+    fn of(&self, lookup: &Lookup<'_>) -> Option<T> {
+        let value = lookup.value(&self.sources)?.to_ascii_lowercase();
+        self.values.iter().find(|(pattern, _)| fits_lower(pattern, &value)).map(|(_, means)| *means)
+    }
+}
 
 /// What an entry says, worked out for one kind of event.
 struct EntryPlan {
@@ -135,7 +155,7 @@ struct EntryPlan {
     conditions: Vec<(Sources, Vec<String>)>,
     class: &'static Class,
     activity: u64,
-    activity_by: Option<ActivityBy>,
+    activity_by: Option<Meaning<u64>>,
     attributes: Vec<Attribute>,
     leaves: Vec<Leaf>,
     /// Children behind their parents.
@@ -231,13 +251,19 @@ impl Flattener {
             standing.fulfils(&entry.required, &entry.any).then_some((entry, standing))
         });
         let (entry, standing) = found.unwrap_or_else(|| (&plan.base, plan.base.stand(&lookup)));
-        entry.row(standing, &lookup)
+        let severity = plan.severities.iter().find_map(|by| by.of(&lookup)).unwrap_or(INFORMATIONAL);
+        entry.row(standing, severity, &lookup)
     }
 
     fn plan(&self, kind: KindId) -> KindPlan {
         let name = self.taxonomy.kind_name(kind);
         let entries = self.table.entries_for(name).map(|entry| self.entry(kind, entry)).collect();
-        KindPlan { entries, base: self.entry(kind, self.table.base_entry()) }
+        let severities = self.table.severities_for(name);
+        KindPlan {
+            entries,
+            base: self.entry(kind, self.table.base_entry()),
+            severities: severities.map(|by| Meaning::new(self.sources(kind, &by.field), &by.values)).collect(),
+        }
     }
 
     fn sources(&self, kind: KindId, field: &str) -> Sources {
@@ -269,10 +295,7 @@ impl Flattener {
                 .collect(),
             class,
             activity: entry.default_activity(),
-            activity_by: entry.activity_by().map(|(field, values)| {
-                let values = values.iter().map(|(pattern, activity)| (pattern.to_ascii_lowercase(), *activity));
-                (self.sources(kind, field), values.collect())
-            }),
+            activity_by: entry.activity_by().map(|(field, values)| Meaning::new(self.sources(kind, field), values)),
             attributes,
             leaves: places.leaves(),
             objects,
@@ -339,7 +362,7 @@ impl EntryPlan {
         true
     }
 
-    fn row(&self, mut standing: Standing, lookup: &Lookup<'_>) -> Flat {
+    fn row(&self, mut standing: Standing, severity_id: u8, lookup: &Lookup<'_>) -> Flat {
         let mut values: Vec<(usize, Scalar)> = Vec::new();
         for (index, leaf) in self.leaves.iter().enumerate() {
             let Some(column) = leaf.column.filter(|_| !standing.several.contains(&index)) else { continue };
@@ -352,18 +375,10 @@ impl EntryPlan {
         Flat {
             class_uid: self.class.uid as u32,
             category_uid: self.class.category,
-            activity_id: self.activity(lookup) as u32,
-            severity_id: 1,
+            activity_id: self.activity_by.as_ref().and_then(|by| by.of(lookup)).unwrap_or(self.activity) as u32,
+            severity_id,
             values,
         }
-    }
-
-    fn activity(&self, lookup: &Lookup<'_>) -> u64 {
-        let by = self.activity_by.as_ref().and_then(|(sources, values)| {
-            let value = lookup.value(sources)?.to_ascii_lowercase();
-            values.iter().find(|(pattern, _)| fits_lower(pattern, &value)).map(|(_, activity)| *activity)
-        });
-        by.unwrap_or(self.activity)
     }
 }
 

@@ -160,7 +160,7 @@ impl Normalised<'_> {
             class_uid: mapped.class.uid as u32,
             category_uid: mapped.class.category,
             activity_id: mapped.activity as u32,
-            severity_id: 1,
+            severity_id: mapped.severity,
             values: COLUMNS.iter().enumerate().filter_map(value).collect(),
         }
     }

@@ -131,6 +131,20 @@ struct ActivityBy {
     values: BTreeMap<String, u64>,
 }
 
+/// How severe events of some kinds say they are.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Severity {
+    kinds: Vec<String>,
+    /// The field that says it, by the name that rules use.
+    pub(super) field: String,
+    /// What its values mean in OCSF's numbers, 1 (informational) to 6 (fatal).
+    pub(super) values: BTreeMap<String, u8>,
+}
+
+/// The severity of an event that says nothing of it.
+pub(super) const INFORMATIONAL: u8 = 1;
+
 /// Where a field goes.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
@@ -176,6 +190,7 @@ pub(super) struct Table {
     common: Vec<Field>,
     entries: Vec<Entry>,
     base: Entry,
+    severities: Vec<Severity>,
 }
 
 /// The name of the class for everything else.
@@ -190,6 +205,7 @@ struct File {
     object: BTreeMap<String, Object>,
     map: BTreeMap<String, BTreeMap<String, String>>,
     entry: Vec<FileEntry>,
+    severity: Vec<Severity>,
 }
 
 #[derive(Deserialize)]
@@ -232,6 +248,9 @@ impl Table {
         if !file.class.contains_key(BASE) {
             return Err(format!("no class `{BASE}`"));
         }
+        if let Some(unknown) = file.severity.iter().flat_map(|by| by.values.values()).find(|id| !(1..=6).contains(*id)) {
+            return Err(format!("no severity `{unknown}`"));
+        }
         Ok(Self {
             common: maps.get(COMMON).cloned().unwrap_or_default(),
             classes: file.class,
@@ -246,6 +265,7 @@ impl Table {
                 fields: Vec::new(),
                 set: Vec::new(),
             },
+            severities: file.severity,
         })
     }
 
@@ -269,6 +289,21 @@ impl Table {
                 own.chain(entry.conditions.keys().map(String::as_str)).chain(by)
             })
             .chain(self.common.iter().flat_map(|field| field.sources.iter().map(String::as_str)))
+            .chain(self.severities.iter().map(|by| by.field.as_str()))
+    }
+
+    /// What may say how severe events of the kind called `kind` are, best first.
+    pub(super) fn severities_for(&self, kind: &str) -> impl Iterator<Item = &Severity> {
+        self.severities.iter().filter(move |by| by.kinds.iter().any(|pattern| fits(pattern, kind)))
+    }
+
+    /// How severe an event of the kind called `kind` says it is.
+    pub(super) fn severity(&self, kind: &str, lookup: &Lookup<'_>) -> u8 {
+        let said = self.severities_for(kind).find_map(|by| {
+            let (_, value) = lookup.value(&by.field)?;
+            by.values.iter().find(|(pattern, _)| fits(pattern, &value)).map(|(_, severity)| *severity)
+        });
+        said.unwrap_or(INFORMATIONAL)
     }
 
     /// What the object called `name` needs: all of the first, one of the second.

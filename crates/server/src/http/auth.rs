@@ -58,25 +58,50 @@ impl Caller {
 /// How long a look-up is believed: a revoked token works no longer than this.
 const BELIEVED: Duration = Duration::from_secs(1);
 
-/// Most tokens that are remembered; wrong ones are not.
+/// Most credentials of a kind that are remembered; wrong ones are not.
 const REMEMBERED: usize = 10_000;
 
 /// Longest token that is looked at.
 const TOKEN_BYTES: usize = 512;
 
-/// When a token was looked up, and whose it is.
-type Known = (Instant, Caller);
+/// Whose credentials are, by their SHA-256, as of when they were looked up.
+struct Known<T>(Mutex<HashMap<[u8; 32], (Instant, T)>>);
+
+impl<T: Clone> Known<T> {
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// Whose it is, when that was looked up lately.
+    fn get(&self, credential: &[u8; 32]) -> Option<T> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(credential).filter(|(since, _)| since.elapsed() < BELIEVED).map(|(_, whose)| whose.clone())
+    }
+
+    /// Remembers what a look-up gave.
+    fn set(&self, credential: [u8; 32], whose: Option<&T>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(&credential);
+        if let Some(whose) = whose {
+            if known.len() >= REMEMBERED {
+                known.clear();
+            }
+            known.insert(credential, (Instant::now(), whose.clone()));
+        }
+    }
+}
 
 /// Who may send, and how much they have sent.
 pub(crate) struct Senders {
     authenticator: Authenticator,
-    known: Mutex<HashMap<[u8; 32], Known>>,
+    tokens: Known<Caller>,
+    certificates: Known<Arc<Soc>>,
     meters: Mutex<HashMap<String, Meter>>,
 }
 
 impl Senders {
     pub(crate) fn new(authenticator: Authenticator) -> Self {
-        Self { authenticator, known: Mutex::default(), meters: Mutex::default() }
+        Self { authenticator, tokens: Known::new(), certificates: Known::new(), meters: Mutex::default() }
     }
 
     /// The SOC that sends a request.
@@ -114,43 +139,23 @@ impl Senders {
 
     /// Whose token this is.
     async fn with_token(&self, token: &str) -> Result<Option<Caller>, Refused> {
-        let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        if let Some((since, caller)) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
-            && since.elapsed() < BELIEVED
-        {
-            return Ok(Some(caller.clone()));
+        let key = Sha256::digest(token.as_bytes()).into();
+        if let Some(caller) = self.tokens.get(&key) {
+            return Ok(Some(caller));
         }
         let found = self.look_up(token).await?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(caller) = found else {
-            known.remove(&key);
-            return Ok(None);
-        };
-        if known.len() >= REMEMBERED {
-            known.clear();
-        }
-        known.insert(key, (Instant::now(), caller.clone()));
-        Ok(Some(caller))
+        self.tokens.set(key, found.as_ref());
+        Ok(found)
     }
 
     /// Whose certificate this is.
     pub(crate) async fn with_certificate(&self, certificate: &Fingerprint) -> Result<Option<Arc<Soc>>, Refused> {
-        if let Some((since, Caller::Soc(soc))) =
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).get(certificate)
-            && since.elapsed() < BELIEVED
-        {
-            return Ok(Some(soc.clone()));
+        if let Some(soc) = self.certificates.get(certificate) {
+            return Ok(Some(soc));
         }
         let found = self.authenticator.sources.with_certificate(certificate, now_ms()).await;
         let found = found.map_err(|error| unavailable(&error))?.map(Arc::new);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.remove(certificate);
-        if let Some(soc) = &found {
-            if known.len() >= REMEMBERED {
-                known.clear();
-            }
-            known.insert(*certificate, (Instant::now(), Caller::Soc(soc.clone())));
-        }
+        self.certificates.set(*certificate, found.as_ref());
         Ok(found)
     }
 

@@ -40,13 +40,13 @@ impl Both {
         }
     }
 
-    fn compare(&mut self, raw: &[u8]) {
+    fn compare(&mut self, raw: &[u8]) -> Option<Flat> {
         let is_json = raw.trim_ascii_start().first() == Some(&b'{');
         self.fields.clear();
         let decoded =
             if is_json { self.json.decode(raw, &mut self.fields) } else { self.text.decode(raw, &mut self.fields) };
         if decoded != Ok(Decoded::Event) {
-            return;
+            return None;
         }
         self.whole.decode((!is_json).then_some(&mut self.text), raw).unwrap();
         let (event, kind) = self.whole.event(raw);
@@ -58,10 +58,45 @@ impl Both {
         assert_eq!(fast, slow, "{name}: {}", String::from_utf8_lossy(raw));
         self.rows += 1;
         self.classes.insert(fast.class_uid);
+        Some(fast)
     }
 
     fn lines(&mut self, bytes: &[u8]) {
-        bytes.split(|b| *b == b'\n').for_each(|line| self.compare(line));
+        bytes.split(|b| *b == b'\n').for_each(|line| drop(self.compare(line)));
+    }
+}
+
+#[test]
+fn severity_is_what_the_sender_says() {
+    let windows = |more: &str| format!(r#"{{"Channel":"System","EventID":7045,"Computer":"pc1",{more}}}"#);
+    let fortigate = |level: &str| {
+        let start = "<189>date=2026-11-16 time=00:58:00 devname=\"fg\" devid=\"FGVM1\" logid=\"0100032001\"";
+        format!("{start} type=\"event\" subtype=\"system\" level=\"{level}\" vd=\"root\"")
+    };
+    for (raw, severity) in [
+        (windows(r#""Level":1"#), 5),
+        (windows(r#""Level":"2""#), 4),
+        (windows(r#""Level":3"#), 3),
+        (windows(r#""Level":4"#), 1),
+        (windows(r#""Level":"Warning""#), 3),
+        (windows(r#""log":{"level":"error"}"#), 4),
+        (windows(r#""SeverityValue":4,"Severity":"ERROR""#), 4),
+        (windows(r#""Level":77"#), 1),
+        (windows(r#""Task":0"#), 1),
+        ("<0>Nov 16 01:08:01 h1 kernel: panic".to_owned(), 6),
+        ("<35>Nov 16 01:08:01 h1 sshd[4]: error: x".to_owned(), 4),
+        ("<14>Nov 16 01:08:01 h1 app: all well".to_owned(), 1),
+        ("Nov 16 01:08:01 h1 sshd[4]: no priority".to_owned(), 1),
+        ("<134>Nov 16 01:08:01 fw CEF:0|V|F|1|1|Denied|8|src=10.0.0.1".to_owned(), 4),
+        ("<134>Nov 16 01:08:01 fw CEF:0|V|F|1|1|Denied|Very-High|src=10.0.0.1".to_owned(), 5),
+        ("LEEF:1.0|V|P|1|login|sev=9\tsrc=10.0.0.1".to_owned(), 5),
+        (fortigate("information"), 1),
+        (fortigate("critical"), 5),
+        (r#"{"event_type":"alert","timestamp":"2026-11-16T01:07:00Z","flow_id":1,"src_ip":"10.0.0.1","alert":{"severity":1,"signature":"x"}}"#.to_owned(), 4),
+        (r#"{"protoPayload":{"@type":"type.googleapis.com/google.cloud.audit.AuditLog"},"logName":"x","insertId":"1","severity":"NOTICE"}"#.to_owned(), 2),
+    ] {
+        let found = Both::new().compare(raw.as_bytes()).map(|flat| flat.severity_id);
+        assert_eq!(found, Some(severity), "{raw}");
     }
 }
 

@@ -20,6 +20,8 @@ use deltalake::kernel::{Action, LogicalFileView};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
 use tokio::task::JoinHandle;
 
 use crate::files::{self, CHUNK, Effort, Encoder, File};
@@ -246,9 +248,11 @@ pub(crate) fn without(
     merged(part, columns, vec![source], Effort::Most, &Ended::default())?.ok_or(LakeError::Ended)
 }
 
-/// Rows of a file as they are read.
+/// Rows of a file as they are read. It is opened when the first of them is wanted and gone behind the last: an open file
+/// has a page of each column in memory, and those that were written one after another need not be open together.
 struct Source {
-    reader: ParquetRecordBatchReader,
+    closed: Option<ParquetRecordBatchReaderBuilder<Bytes>>,
+    reader: Option<ParquetRecordBatchReader>,
     columns: SchemaRef,
     /// For each row whether it is wanted; all of them are when there is none.
     stays: Option<Vec<bool>>,
@@ -271,13 +275,30 @@ impl Source {
             .fold((0, 0), |(rows, bytes), group| (rows + group.num_rows(), bytes + group.total_byte_size()));
         let fitting = READ_BYTES_AT_ONCE / (bytes / rows.max(1)).max(1);
         let fitting = usize::try_from(fitting).unwrap_or(0).clamp(1, READ_AT_ONCE);
-        let reader = builder.with_batch_size(fitting).build()?;
-        Ok(Self { reader, columns, stays, read: 0 })
+        let closed = Some(builder.with_batch_size(fitting));
+        Ok(Self { closed, reader: None, columns, stays, read: 0 })
+    }
+
+    /// A time that none of its rows is before.
+    fn earliest(&self) -> i64 {
+        let Some(metadata) = self.closed.as_ref().map(ParquetRecordBatchReaderBuilder::metadata) else {
+            return i64::MIN;
+        };
+        let columns = metadata.file_metadata().schema_descr().columns();
+        let time = columns.iter().position(|column| column.path().string() == "time");
+        let least = |group: &RowGroupMetaData| match group.column(time?).statistics()? {
+            Statistics::Int64(values) => values.min_opt().copied(),
+            _ => None,
+        };
+        metadata.row_groups().iter().map(|group| least(group).unwrap_or(i64::MIN)).min().unwrap_or(i64::MIN)
     }
 
     /// Its next rows, `None` when there are no more.
     fn next(&mut self) -> Result<Option<RecordBatch>, LakeError> {
-        for batch in self.reader.by_ref() {
+        if let Some(closed) = self.closed.take() {
+            self.reader = Some(closed.build()?);
+        }
+        for batch in self.reader.iter_mut().flatten() {
             let mut batch = batch.and_then(|batch| complete(&batch, &self.columns)).map_err(arrow_error)?;
             let rows = self.read..self.read + batch.num_rows();
             self.read = rows.end;
@@ -289,6 +310,7 @@ impl Source {
                 return Ok(Some(batch));
             }
         }
+        self.reader = None;
         Ok(None)
     }
 }
@@ -305,27 +327,28 @@ fn merged(
     effort: Effort,
     ended: &Ended,
 ) -> Result<Option<File>, LakeError> {
-    // The batches that rows of the next chunk come from, and for each source which of them it is at.
+    // The batches that rows of the next chunk come from, and for each open source which of them it is at.
     let mut pool: Vec<RecordBatch> = Vec::new();
     let mut current: Vec<Option<usize>> = vec![None; sources.len()];
-    // The time of each source's next row, with its source and its place.
-    let mut next: BinaryHeap<Reverse<(i64, usize, usize)>> = BinaryHeap::new();
-    for (source, current) in current.iter_mut().enumerate() {
-        if let Some(batch) = sources[source].next()? {
-            next.push(Reverse((files::times(&batch)[0], source, 0)));
-            *current = Some(pool.len());
-            pool.push(batch);
-        }
-    }
-    if pool.is_empty() {
-        return Ok(None);
-    }
+    // The time of each source's next row, with its source and its place; of one that is not open, when to open it.
+    let mut next: BinaryHeap<Reverse<(i64, usize, usize)>> =
+        sources.iter().enumerate().map(|(number, source)| Reverse((source.earliest(), number, 0))).collect();
+    let mut has_rows = false;
     // Bytes of batches that were taken since rows were written.
     let mut held = 0;
     let mut encoder = Encoder::new(part, columns, effort)?;
     let mut chunk: Vec<(usize, usize)> = Vec::with_capacity(CHUNK);
     while let Some(Reverse((_, source, row))) = next.pop() {
-        let Some(batch) = current[source] else { continue };
+        let Some(batch) = current[source] else {
+            if let Some(rows) = sources[source].next()? {
+                has_rows = true;
+                held += rows.get_array_memory_size();
+                next.push(Reverse((files::times(&rows)[0], source, 0)));
+                current[source] = Some(pool.len());
+                pool.push(rows);
+            }
+            continue;
+        };
         chunk.push((batch, row));
         let more = if row + 1 < pool[batch].num_rows() {
             Some((batch, row + 1))
@@ -355,7 +378,7 @@ fn merged(
         }
     }
     write(&mut encoder, &pool, &mut chunk)?;
-    Ok(Some(encoder.finish()?))
+    if has_rows { Ok(Some(encoder.finish()?)) } else { Ok(None) }
 }
 
 fn write(encoder: &mut Encoder, pool: &[RecordBatch], chunk: &mut Vec<(usize, usize)>) -> Result<(), LakeError> {

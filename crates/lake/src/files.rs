@@ -32,6 +32,10 @@ const BOUNDED: &[&str] = &["event_id", "time", "received", "organisation", "sour
 const GROUP_ROWS: usize = 131_072;
 const GROUP_BYTES: usize = 64 << 20;
 
+/// Bytes of a page, and of a column's dictionary, in files that will be written again: whoever puts many of them together
+/// has a page of every column of each in memory.
+const PASSING_PAGE: usize = 128 << 10;
+
 /// How much work it may be to make a file small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
@@ -62,6 +66,9 @@ fn properties(schema: &SchemaRef, effort: Effort) -> WriterProperties {
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by("khien".to_owned());
+    if effort != Effort::Most {
+        properties = properties.set_data_page_size_limit(PASSING_PAGE).set_dictionary_page_size_limit(PASSING_PAGE);
+    }
     for field in schema.fields() {
         let (name, path) = (field.name().as_str(), ColumnPath::from(field.name().as_str()));
         if LONG.contains(&name) {

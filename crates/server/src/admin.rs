@@ -9,8 +9,8 @@ pub use khien_identity::IdentityError;
 use khien_identity::{Identity, Operator};
 use khien_lake::{Answer, Found, Limits, QueryError, Reader, Scope, Search};
 pub use khien_sources::{
-    Credential, KeepRule, KeepingError, Kind, LegalHold, Network, NewSoc, Quota, Soc, SourcesError, Token,
-    default_keeping,
+    Credential, DeclaredSource, KeepRule, KeepingError, Kind, LegalHold, Network, NewSoc, Quota, Soc, SourcesError,
+    Token, default_keeping,
 };
 use khien_sources::{Keeping, Moment, Sources};
 use khien_store::StoreError;
@@ -119,6 +119,30 @@ impl Admin {
     /// When the database fails.
     pub async fn networks(&self) -> Result<Vec<Network>, AdminError> {
         Ok(self.sources.networks().await?)
+    }
+
+    /// Says that a SOC sends a source, and how long it may be silent.
+    ///
+    /// # Errors
+    /// When there is no such SOC or the name of the source cannot be used.
+    pub async fn declare_source(&self, name: &str, source: &str, silence_ms: Option<i64>) -> Result<(), AdminError> {
+        Ok(self.sources.declare(name, source, silence_ms, system::now_ms()).await?)
+    }
+
+    /// Takes such a declaration back.
+    ///
+    /// # Errors
+    /// When the SOC has not declared it.
+    pub async fn withdraw_source(&self, name: &str, source: &str) -> Result<(), AdminError> {
+        Ok(self.sources.withdraw(name, source).await?)
+    }
+
+    /// What all SOCs have declared.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sources(&self) -> Result<Vec<DeclaredSource>, AdminError> {
+        Ok(self.sources.declared().await?)
     }
 
     /// Revokes all tokens and certificates of a SOC; how many.

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use khien_detections::{Counts, Covered, Detections, DetectionsError};
+use khien_detections::{Counts, Covered, Declared, Detections, DetectionsError};
 use khien_ingest::batch::event_id;
 use khien_lake::{Limits, QueryError, Reader, Scope};
+use khien_sources::{Sources, SourcesError};
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -39,11 +40,14 @@ enum LedgerError {
     Lake(#[from] QueryError),
     #[error("the ledger cannot be written")]
     Detections(#[from] DetectionsError),
+    #[error("the register of SOCs cannot be read")]
+    Sources(#[from] SourcesError),
 }
 
 /// See the module text.
 pub(crate) struct Ledger {
     pub(crate) detections: Detections,
+    pub(crate) sources: Sources,
     pub(crate) reader: Reader,
     pub(crate) progress: Arc<Progress>,
 }
@@ -92,12 +96,24 @@ impl Ledger {
             let mut done = self.count().await;
             if done.is_ok() && watched.elapsed() >= WATCHING {
                 watched = Instant::now();
-                done = self.detections.watch_sources(since_ms, now_ms()).await.map(drop).map_err(LedgerError::from);
+                done = self.watch(since_ms).await;
             }
             if let Err(error) = done {
                 tracing::error!(error = %chain(&error), "the coverage ledger is behind, trying again");
             }
         }
+    }
+
+    /// Looks which sources are silent, changed or not declared.
+    async fn watch(&self, since_ms: i64) -> Result<(), LedgerError> {
+        let declared = self.sources.declared().await?.into_iter().map(|one| Declared {
+            organisation: one.soc.name,
+            source: one.name,
+            silence_ms: one.silence_ms,
+            declared_ms: one.created_ms,
+        });
+        self.detections.watch_sources(&declared.collect::<Vec<_>>(), since_ms, now_ms()).await?;
+        Ok(())
     }
 
     /// Counts everything that is in the lake.

@@ -2,14 +2,14 @@
 //!
 //! For each organisation, source, pack and hour of event time it counts what came, what of it came late, and what could
 //! not be read. Where a source was known and nothing came it was silent; where something came and no pack was in force,
-//! no rule was run. Events that arrive late are counted in the hour in which they happened, so that the ledger heals.
+//! no rule was run. A source is known from when it was declared, or else first heard. Events that arrive late are counted in the hour in which they happened, so that the ledger heals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use khien_store::StoreError;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ExprTrait, OnConflict};
-use sea_orm::{ActiveValue::Set, QueryOrder as _, QuerySelect as _};
+use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel as _, QueryOrder as _, QuerySelect as _};
 use serde::{Deserialize, Serialize};
 
 use crate::model::Seen;
@@ -35,6 +35,19 @@ pub struct Covered {
     pub first_received_ms: i64,
     /// When the last was.
     pub last_received_ms: i64,
+}
+
+/// A source that a SOC says it sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Whose it is.
+    pub organisation: String,
+    /// The source.
+    pub source: String,
+    /// How long it may be silent, in milliseconds; `None` where that is learned from its pauses.
+    pub silence_ms: Option<i64>,
+    /// When it was declared, in milliseconds since 1970.
+    pub declared_ms: i64,
 }
 
 /// Events by what is known of them.
@@ -153,6 +166,14 @@ mod pulse {
         /// Longest pause of late, forgotten little by little.
         pub(super) pause_ms: i64,
         pub(super) is_silent: bool,
+        /// When the SOC declared it.
+        pub(super) declared_ms: Option<i64>,
+        /// How long it may be silent, when the SOC said so.
+        pub(super) silence_ms: Option<i64>,
+        /// Whether anything ever came of it.
+        pub(super) was_heard: bool,
+        /// Whether it was told that nobody declared it.
+        pub(super) is_unexpected: bool,
     }
 
     #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -161,13 +182,22 @@ mod pulse {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Rows that are written with one statement.
+const AT_ONCE: usize = 500;
+
 /// Counts what came.
 pub(crate) async fn count(db: &impl ConnectionTrait, covered: &[Covered]) -> Result<(), StoreError> {
     let mut pulses: BTreeMap<(&str, &str), (i64, i64)> = BTreeMap::new();
+    // One statement must not have the same row twice.
+    let mut sums: BTreeMap<(&str, &str, &str, i64), Counts> = BTreeMap::new();
     for row in covered {
-        add(db, row).await?;
+        sums.entry((&row.organisation, &row.source, &row.pack, row.hour)).or_default().add(row.counts);
         let pulse = pulses.entry((&row.organisation, &row.source)).or_insert((i64::MAX, i64::MIN));
         *pulse = (Ord::min(pulse.0, row.first_received_ms), Ord::max(pulse.1, row.last_received_ms));
+    }
+    let rows: Vec<cover::ActiveModel> = sums.into_iter().map(new_cover).collect();
+    for rows in rows.chunks(AT_ONCE) {
+        add(db, rows).await?;
     }
     for ((organisation, source), (first_ms, last_ms)) in pulses {
         beat(db, organisation, source, first_ms, last_ms).await?;
@@ -175,31 +205,29 @@ pub(crate) async fn count(db: &impl ConnectionTrait, covered: &[Covered]) -> Res
     Ok(())
 }
 
-async fn add(db: &impl ConnectionTrait, row: &Covered) -> Result<(), StoreError> {
+fn new_cover(((organisation, source, pack, hour), counts): ((&str, &str, &str, i64), Counts)) -> cover::ActiveModel {
+    cover::ActiveModel {
+        organisation: Set(organisation.to_owned()),
+        source: Set(source.to_owned()),
+        hour: Set(hour),
+        pack: Set(pack.to_owned()),
+        events: Set(counts.events),
+        late: Set(counts.late),
+        undecoded: Set(counts.undecoded),
+        untimed: Set(counts.untimed),
+        unhosted: Set(counts.unhosted),
+    }
+}
+
+/// Adds to what is counted already.
+async fn add(db: &impl ConnectionTrait, rows: &[cover::ActiveModel]) -> Result<(), StoreError> {
     use cover::Column;
-    let Counts { events, late, undecoded, untimed, unhosted } = row.counts;
     let mut conflict = OnConflict::columns([Column::Organisation, Column::Source, Column::Hour, Column::Pack]);
-    for (column, more) in [
-        (Column::Events, events),
-        (Column::Late, late),
-        (Column::Undecoded, undecoded),
-        (Column::Untimed, untimed),
-        (Column::Unhosted, unhosted),
-    ] {
+    for column in [Column::Events, Column::Late, Column::Undecoded, Column::Untimed, Column::Unhosted] {
+        let more = Expr::col(("excluded", column));
         conflict.value(column, ExprTrait::add(Expr::col((cover::Entity, column)), more));
     }
-    let new = cover::ActiveModel {
-        organisation: Set(row.organisation.clone()),
-        source: Set(row.source.clone()),
-        hour: Set(row.hour),
-        pack: Set(row.pack.clone()),
-        events: Set(events),
-        late: Set(late),
-        undecoded: Set(undecoded),
-        untimed: Set(untimed),
-        unhosted: Set(unhosted),
-    };
-    cover::Entity::insert(new).on_conflict(conflict).exec_without_returning(db).await?;
+    cover::Entity::insert_many(rows.to_vec()).on_conflict(conflict).exec_without_returning(db).await?;
     Ok(())
 }
 
@@ -220,13 +248,16 @@ async fn beat(
         last_ms: Set(last),
         pause_ms: Set(pause),
         is_silent: Set(false),
+        was_heard: Set(true),
+        ..Default::default()
     };
     let Some(known) = known else {
-        pulse::Entity::insert(row(first_ms, last_ms, 0)).exec_without_returning(db).await?;
+        let new = pulse::ActiveModel { is_unexpected: Set(false), ..row(first_ms, last_ms, 0) };
+        pulse::Entity::insert(new).exec_without_returning(db).await?;
         return Ok(());
     };
-    // A silence that was reported is no pause that is usual.
-    let pause = if known.is_silent { 0 } else { first_ms.saturating_sub(known.last_ms) };
+    // A silence that was reported is no pause that is usual, nor is the time before the first event.
+    let pause = if known.is_silent || !known.was_heard { 0 } else { first_ms.saturating_sub(known.last_ms) };
     let pause = Ord::max(pause, known.pause_ms - known.pause_ms / 64);
     pulse::Entity::update(row(known.first_ms, Ord::max(last_ms, known.last_ms), pause)).exec(db).await?;
     Ok(())
@@ -238,37 +269,80 @@ const SILENCE_MS: i64 = 900_000;
 /// A source is silent after so many times its longest pause.
 const PAUSES: i64 = 3;
 
-/// A source that has not been heard for so long is no source any more.
+/// A source that nobody declared and that has not been heard for so long is no source any more.
 const FORGOTTEN_MS: i64 = 14 * 24 * HOUR_MS;
+
+/// Notes what SOCs have declared; sources that came although a SOC which declares its sources did not declare them, each
+/// told once.
+pub(crate) async fn expect(
+    db: &impl ConnectionTrait,
+    declared: &[Declared],
+    now_ms: i64,
+) -> Result<Vec<Seen>, StoreError> {
+    let mut expected: BTreeMap<(String, String), &Declared> =
+        declared.iter().map(|one| ((one.organisation.clone(), one.source.clone()), one)).collect();
+    let declaring: BTreeSet<&str> = declared.iter().map(|one| one.organisation.as_str()).collect();
+    let mut unexpected = Vec::new();
+    for known in pulse::Entity::find().all(db).await? {
+        let wanted = expected.remove(&(known.organisation.clone(), known.source.clone()));
+        let is_unexpected = wanted.is_none() && known.was_heard && declaring.contains(known.organisation.as_str());
+        if wanted.is_none() && !known.was_heard {
+            known.delete(db).await?; // Declared by mistake.
+            continue;
+        }
+        if is_unexpected && !known.is_unexpected {
+            let title = "Source that its SOC has not declared";
+            unexpected.push(own_alert("khien:source-undeclared", title, &known.organisation, &known.source, now_ms));
+        }
+        let (declared_ms, silence_ms) = (wanted.map(|one| one.declared_ms), wanted.and_then(|one| one.silence_ms));
+        if (known.declared_ms, known.silence_ms, known.is_unexpected) != (declared_ms, silence_ms, is_unexpected) {
+            let mut change = known.into_active_model();
+            change.declared_ms = Set(declared_ms);
+            change.silence_ms = Set(silence_ms);
+            change.is_unexpected = Set(is_unexpected);
+            pulse::Entity::update(change).exec(db).await?;
+        }
+    }
+    for one in expected.into_values() {
+        let new = pulse::ActiveModel {
+            organisation: Set(one.organisation.clone()),
+            source: Set(one.source.clone()),
+            first_ms: Set(one.declared_ms),
+            last_ms: Set(one.declared_ms),
+            pause_ms: Set(0),
+            is_silent: Set(false),
+            declared_ms: Set(Some(one.declared_ms)),
+            silence_ms: Set(one.silence_ms),
+            was_heard: Set(false),
+            is_unexpected: Set(false),
+        };
+        pulse::Entity::insert(new).exec_without_returning(db).await?;
+    }
+    Ok(unexpected)
+}
 
 /// Sources that have fallen silent since this was asked last. Silence is counted from `since_ms` at the earliest, when
 /// whoever counts began to listen.
 pub(crate) async fn silences(db: &impl ConnectionTrait, since_ms: i64, now_ms: i64) -> Result<Vec<Seen>, StoreError> {
-    let pulses = pulse::Entity::find()
-        .filter(pulse::Column::IsSilent.eq(false))
-        .filter(pulse::Column::LastMs.gt(now_ms - FORGOTTEN_MS))
-        .all(db)
-        .await?;
+    let expected = Condition::any()
+        .add(pulse::Column::DeclaredMs.is_not_null())
+        .add(pulse::Column::LastMs.gt(now_ms - FORGOTTEN_MS));
+    let pulses = pulse::Entity::find().filter(pulse::Column::IsSilent.eq(false)).filter(expected).all(db).await?;
     let mut silent = Vec::new();
     for pulse in pulses {
-        let limit = Ord::max(SILENCE_MS, pulse.pause_ms.saturating_mul(PAUSES));
+        let learned = || Ord::max(SILENCE_MS, pulse.pause_ms.saturating_mul(PAUSES));
+        let limit = pulse.silence_ms.unwrap_or_else(learned);
         if now_ms - Ord::max(pulse.last_ms, since_ms) < limit {
             continue;
         }
-        let change = pulse::ActiveModel {
-            organisation: Set(pulse.organisation.clone()),
-            source: Set(pulse.source.clone()),
-            is_silent: Set(true),
-            ..Default::default()
+        let (rule, title) = if pulse.was_heard {
+            ("khien:source-silent", "Source has fallen silent")
+        } else {
+            ("khien:source-missing", "Declared source has never sent anything")
         };
+        silent.push(own_alert(rule, title, &pulse.organisation, &pulse.source, now_ms));
+        let change = pulse::ActiveModel { is_silent: Set(true), ..pulse.into_active_model() };
         pulse::Entity::update(change).exec(db).await?;
-        silent.push(own_alert(
-            "khien:source-silent",
-            "Source has fallen silent",
-            &pulse.organisation,
-            &pulse.source,
-            now_ms,
-        ));
     }
     Ok(silent)
 }
@@ -367,8 +441,8 @@ pub(crate) async fn ledger(
     }
     let mut rows = Vec::new();
     for pulse in known {
-        // A source is expected from when it was first heard on.
-        let first = pulse.first_ms.div_euclid(HOUR_MS);
+        // A source is expected from when it was declared or first heard on.
+        let first = Ord::min(pulse.first_ms, pulse.declared_ms.unwrap_or(i64::MAX)).div_euclid(HOUR_MS);
         for hour in hours.clone() {
             let key = (pulse.organisation.clone(), pulse.source.clone(), hour);
             let came = by_hour.remove(&key).unwrap_or_default();

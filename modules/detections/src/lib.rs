@@ -20,7 +20,7 @@ mod reach;
 mod reasons;
 mod service;
 
-pub use coverage::{Counts, Cover, CoverageFilter, CoverageRow, Covered};
+pub use coverage::{Counts, Cover, CoverageFilter, CoverageRow, Covered, Declared};
 pub use migrations::migrations;
 pub use model::{
     Alert, AlertChange, AlertFilter, AlertState, Entry, Exception, ExceptionList, History, NewException,

@@ -9,7 +9,7 @@ use crate::model::{AlertState, PackState};
 
 /// All migrations of this module.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Tables)]
+    vec![Box::new(Tables), Box::new(Declared)]
 }
 
 /// All tables.
@@ -18,6 +18,31 @@ struct Tables;
 impl MigrationName for Tables {
     fn name(&self) -> &'static str {
         "m20261128_000002_detections_tables"
+    }
+}
+
+/// What SOCs declared, beside what is known of a source.
+struct Declared;
+
+impl MigrationName for Declared {
+    fn name(&self) -> &'static str {
+        "m20261128_000006_detections_declared"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Declared {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // One at a time: SQLite knows no more.
+        for column in [
+            big_integer_null("declared_ms"),
+            big_integer_null("silence_ms"),
+            boolean("was_heard").default(true).to_owned(),
+            boolean("is_unexpected").default(false).to_owned(),
+        ] {
+            manager.alter_table(Table::alter().table("source_pulse").add_column(column).to_owned()).await?;
+        }
+        Ok(())
     }
 }
 

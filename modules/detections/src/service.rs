@@ -12,7 +12,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::alerts::{self, FilterFault};
-use crate::coverage::{self, CoverageFilter, CoverageRow, Covered};
+use crate::coverage::{self, CoverageFilter, CoverageRow, Covered, Declared};
 use crate::model::{
     Alert, AlertChange, AlertFilter, Entry, Exception, ExceptionList, History, NewException, NewSuppression, Pack,
     PackState, Seen, Suppression,
@@ -524,16 +524,22 @@ impl Detections {
         Ok(())
     }
 
-    /// Raises an alert for each source that has fallen silent, listening since `since_ms`, and for each whose events of the
-    /// hour before say far less than those before; how many.
+    /// Raises an alert for each source that has fallen silent, listening since `since_ms`, for each whose events of the
+    /// hour before say far less than those before, and for each that is none of those `declared` by its SOC; how many.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn watch_sources(&self, since_ms: i64, now_ms: i64) -> Result<u64, DetectionsError> {
+    pub async fn watch_sources(
+        &self,
+        declared: &[Declared],
+        since_ms: i64,
+        now_ms: i64,
+    ) -> Result<u64, DetectionsError> {
         let transaction = self.db.begin().await?;
         let suppressions = exceptions::suppressions(&transaction).await?;
         let hour = now_ms.div_euclid(3_600_000) - 1;
-        let mut seen = coverage::silences(&transaction, since_ms, now_ms).await?;
+        let mut seen = coverage::expect(&transaction, declared, now_ms).await?;
+        seen.extend(coverage::silences(&transaction, since_ms, now_ms).await?);
         if marked(&transaction, DRIFTED).await? < hour {
             seen.extend(coverage::drifts(&transaction, hour, now_ms).await?);
             set_mark(&transaction, DRIFTED, hour).await?;

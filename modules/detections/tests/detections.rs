@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "everything here is a test")]
 
 use khien_detections::{
-    Actor, AlertChange, AlertFilter, AlertState, ContentError, Counts, Cover, CoverageFilter, Covered, Detections,
-    DetectionsError, Entry, NewException, NewSuppression, PackState, Reach, Seen, migrations, read_pack,
+    Actor, AlertChange, AlertFilter, AlertState, ContentError, Counts, Cover, CoverageFilter, Covered, Declared,
+    Detections, DetectionsError, Entry, NewException, NewSuppression, PackState, Reach, Seen, migrations, read_pack,
 };
 use khien_testkit::postgres::Postgres;
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -267,8 +267,8 @@ async fn coverage(detections: &Detections) {
     assert!(matches!(refused, Err(DetectionsError::Invalid(_))), "{refused:?}");
 
     // `a` drifted in hour 11, and two sources are silent; each is told once.
-    assert_eq!(detections.watch_sources(0, 12 * HOUR + 600_000).await.unwrap(), 3);
-    assert_eq!(detections.watch_sources(0, 12 * HOUR + 700_000).await.unwrap(), 0);
+    assert_eq!(detections.watch_sources(&[], 0, 12 * HOUR + 600_000).await.unwrap(), 3);
+    assert_eq!(detections.watch_sources(&[], 0, 12 * HOUR + 700_000).await.unwrap(), 0);
     let own = AlertFilter { text: Some("source".into()), ..filter_of("soc-a") };
     let mut alerts: Vec<(String, String)> = (detections.alerts(&own, &centre(0)).await.unwrap().0.into_iter())
         .map(|alert| (alert.rule_id, alert.entity))
@@ -278,7 +278,53 @@ async fn coverage(detections: &Detections) {
     let silent = "khien:source-silent";
     assert_eq!(alerts, [pair("khien:source-drift", "source:a"), pair(silent, "source:a"), pair(silent, "source:c")]);
     // A server that was down did not listen.
-    assert_eq!(detections.watch_sources(20 * HOUR, 20 * HOUR + 600_000).await.unwrap(), 0);
+    assert_eq!(detections.watch_sources(&[], 20 * HOUR, 20 * HOUR + 600_000).await.unwrap(), 0);
+}
+
+async fn declared_sources(detections: &Detections) {
+    let declared = |source: &str, silence_ms| Declared {
+        organisation: "soc-d".into(),
+        source: source.into(),
+        silence_ms,
+        declared_ms: 100 * HOUR,
+    };
+    let of = |row: Covered| Covered { organisation: "soc-d".into(), ..row };
+    let own = [declared("a", Some(60_000)), declared("b", None)];
+    let watch = async |declared: &[Declared], now_ms| detections.watch_sources(declared, 0, now_ms).await.unwrap();
+    let alerts = async || {
+        let filter = AlertFilter { text: Some("source".into()), ..filter_of("soc-d") };
+        let found = detections.alerts(&filter, &centre(0)).await.unwrap().0.into_iter();
+        let mut found: Vec<_> = found.map(|alert| (alert.rule_id, alert.entity)).collect();
+        found.sort();
+        found
+    };
+    watch(&[], 99 * HOUR).await; // What the other tests left.
+    assert_eq!(watch(&own, 100 * HOUR).await, 0);
+    // What was never heard has its own alert, and is a hole in the ledger from its declaration on.
+    assert_eq!(watch(&own, 100 * HOUR + 60_000).await, 1);
+    assert_eq!(watch(&own, 100 * HOUR + 120_000).await, 0);
+    let filter =
+        CoverageFilter { organisation: Some("soc-d".into()), source: None, from_ms: 99 * HOUR, to_ms: 101 * HOUR };
+    let holes = async |now_ms| {
+        let rows = detections.coverage(&filter, &centre(now_ms)).await.unwrap();
+        rows.into_iter().map(|row| (row.source, row.hour_ms / HOUR, row.cover)).collect::<Vec<_>>()
+    };
+    let silent = |source: &str, hour| (source.to_owned(), hour, Cover::Silent);
+    assert_eq!(holes(100 * HOUR + 1).await, [silent("a", 100), silent("b", 100)]);
+    // One that is heard and not declared is told once; the others come to life and fall silent as they said.
+    let came = [of(covered("a", 100, 0, 0, 101 * HOUR)), of(covered("z", 100, 0, 0, 101 * HOUR))];
+    detections.cover(&came, 10).await.unwrap();
+    assert_eq!(watch(&own, 101 * HOUR + 30_000).await, 2);
+    assert_eq!(watch(&own, 101 * HOUR + 60_000).await, 1);
+    assert_eq!(watch(&own, 101 * HOUR + 120_000).await, 0);
+    let pair = |rule: &str, source: &str| (format!("khien:source-{rule}"), format!("source:{source}"));
+    let mut expected = [pair("missing", "a"), pair("missing", "b"), pair("silent", "a"), pair("undeclared", "z")];
+    expected.sort();
+    assert_eq!(alerts().await, expected);
+    // What was declared by mistake is gone with its declaration; what was heard stays.
+    assert_eq!(watch(&own[..1], 101 * HOUR + 180_000).await, 0);
+    let sources: Vec<_> = holes(101 * HOUR).await.into_iter().map(|(source, ..)| source).collect();
+    assert!(!sources.contains(&"b".to_owned()) && sources.contains(&"a".to_owned()), "{sources:?}");
 }
 
 fn filter_of(organisation: &str) -> AlertFilter {
@@ -293,6 +339,7 @@ async fn holds(url: &str) {
     exceptions(&detections).await;
     alerts(&detections).await;
     coverage(&detections).await;
+    declared_sources(&detections).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use sea_orm_migration::schema::{
 
 /// All migrations of this module.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Register), Box::new(Keeping), Box::new(Senders)]
+    vec![Box::new(Register), Box::new(Keeping), Box::new(Senders), Box::new(Declared)]
 }
 
 /// `soc` and `soc_credential`.
@@ -102,6 +102,32 @@ impl MigrationTrait for Keeping {
             .col(text_null("lifted"))
             .to_owned();
         manager.create_table(hold).await
+    }
+}
+
+/// `soc_source`.
+struct Declared;
+
+impl MigrationName for Declared {
+    fn name(&self) -> &'static str {
+        "m20261128_000005_sources_declared"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Declared {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let source = Table::create()
+            .table("soc_source")
+            .col(uuid("id").primary_key())
+            .col(uuid("soc_id"))
+            .col(string("name"))
+            .col(big_integer_null("silence_ms"))
+            .col(big_integer("created_ms"))
+            .foreign_key(ForeignKey::create().from("soc_source", "soc_id").to(Soc::Table, Soc::Id))
+            .index(Index::create().name("soc_source_once").col("soc_id").col("name").unique())
+            .to_owned();
+        manager.create_table(source).await
     }
 }
 

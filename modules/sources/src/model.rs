@@ -111,6 +111,21 @@ pub struct Network {
     pub created_ms: i64,
 }
 
+/// A source that a SOC said it sends. What comes from others is taken in all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredSource {
+    /// Its number.
+    pub id: Uuid,
+    /// The SOC.
+    pub soc: Soc,
+    /// What its sender calls it.
+    pub name: String,
+    /// How long it may be silent, in milliseconds; `None` where that is learned from its pauses.
+    pub silence_ms: Option<i64>,
+    /// When it was declared.
+    pub created_ms: i64,
+}
+
 /// The SOC of an address: that of the smallest network which it is in.
 pub fn owner_of(networks: &[Network], address: IpAddr) -> Option<&Soc> {
     let address = address.to_canonical();

@@ -34,6 +34,10 @@ phrases! {
         vi: "dải mạng {network} không phải của SOC `{name}`",
         en: "the network {network} is none of the SOC `{name}`"
     }
+    no_source(source, name) {
+        vi: "SOC `{name}` chưa khai báo nguồn `{source}`",
+        en: "the SOC `{name}` has not declared a source `{source}`"
+    }
     no_soc(name) { vi: "không có SOC tên `{name}`", en: "there is no SOC called `{name}`" }
 }
 

@@ -10,7 +10,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::certificate::Certificate;
-use crate::model::{Credential, Network, NewSoc, Soc};
+use crate::model::{Credential, DeclaredSource, Network, NewSoc, Soc};
 use crate::{reasons, store};
 
 /// Why something was not done.
@@ -39,6 +39,9 @@ pub enum SourcesError {
     /// A network is not of this SOC.
     #[error("the network {0} is none of the SOC `{1}`")]
     NoNetwork(IpNet, String),
+    /// A source was not declared by this SOC.
+    #[error("the SOC `{1}` has not declared a source `{0}`")]
+    NoSource(String, String),
     /// The database failed.
     #[error(transparent)]
     Store(StoreError),
@@ -60,6 +63,7 @@ impl SourcesError {
             Self::Certificate(fault) => reasons::certificate(fault.text(lang)),
             Self::NetworkExists(network) => reasons::network_exists(network),
             Self::NoNetwork(network, name) => reasons::no_network(network, name),
+            Self::NoSource(source, name) => reasons::no_source(source, name),
             Self::Store(_) => return None,
         };
         Some(message.text(lang))
@@ -165,6 +169,44 @@ impl Sources {
     /// When the database fails.
     pub async fn networks(&self) -> Result<Vec<Network>, SourcesError> {
         Ok(store::networks(&self.db).await?)
+    }
+
+    /// Says that a SOC sends a source of this name, and how long it may be silent; said again, it changes the latter.
+    ///
+    /// # Errors
+    /// When there is no such SOC or the name of the source cannot be used.
+    pub async fn declare(
+        &self,
+        name: &str,
+        source: &str,
+        silence_ms: Option<i64>,
+        now_ms: i64,
+    ) -> Result<(), SourcesError> {
+        if let Some(fault) = name_fault(source) {
+            return Err(SourcesError::Name { name: source.to_owned(), fault });
+        }
+        let soc = self.named(name).await?;
+        let name = source.to_owned();
+        let declared = DeclaredSource { id: Uuid::now_v7(), soc, name, silence_ms, created_ms: now_ms };
+        Ok(store::declare(&self.db, &declared).await?)
+    }
+
+    /// Takes a declaration back.
+    ///
+    /// # Errors
+    /// When the SOC has not declared it.
+    pub async fn withdraw(&self, name: &str, source: &str) -> Result<(), SourcesError> {
+        let soc = self.named(name).await?;
+        let found = store::withdraw(&self.db, soc.id, source).await?;
+        if found { Ok(()) } else { Err(SourcesError::NoSource(source.to_owned(), soc.name)) }
+    }
+
+    /// What all SOCs have declared.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn declared(&self) -> Result<Vec<DeclaredSource>, SourcesError> {
+        Ok(store::declared(&self.db).await?)
     }
 
     /// The SOC that this token belongs to, unless it was revoked.

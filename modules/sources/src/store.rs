@@ -3,12 +3,13 @@
 use ipnet::IpNet;
 use khien_store::StoreError;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveValue::Set, Condition, DatabaseConnection, FromJsonQueryResult, QueryOrder as _, TransactionTrait as _,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Credential, Kind, Network, Quota, Soc};
+use crate::model::{Credential, DeclaredSource, Kind, Network, Quota, Soc};
 
 mod soc {
     use sea_orm::entity::prelude::*;
@@ -67,6 +68,35 @@ mod network {
         pub(super) id: Uuid,
         pub(super) soc_id: Uuid,
         pub(super) network: String,
+        pub(super) created_ms: i64,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {
+        #[sea_orm(belongs_to = "super::soc::Entity", from = "Column::SocId", to = "super::soc::Column::Id")]
+        Soc,
+    }
+
+    impl Related<super::soc::Entity> for Entity {
+        fn to() -> RelationDef {
+            Relation::Soc.def()
+        }
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+mod source {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "soc_source")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(super) id: Uuid,
+        pub(super) soc_id: Uuid,
+        pub(super) name: String,
+        pub(super) silence_ms: Option<i64>,
         pub(super) created_ms: i64,
     }
 
@@ -231,4 +261,42 @@ pub(crate) async fn networks(db: &DatabaseConnection) -> Result<Vec<Network>, St
         networks.push(Network { id: row.id, soc, network, created_ms: row.created_ms });
     }
     Ok(networks)
+}
+
+/// Adds a source of a SOC, or changes how long it may be silent.
+pub(crate) async fn declare(db: &DatabaseConnection, declared: &DeclaredSource) -> Result<(), StoreError> {
+    let row = source::ActiveModel {
+        id: Set(declared.id),
+        soc_id: Set(declared.soc.id),
+        name: Set(declared.name.clone()),
+        silence_ms: Set(declared.silence_ms),
+        created_ms: Set(declared.created_ms),
+    };
+    let mut conflict = OnConflict::columns([source::Column::SocId, source::Column::Name]);
+    conflict.update_column(source::Column::SilenceMs);
+    source::Entity::insert(row).on_conflict(conflict).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Removes a source of a SOC; whether there was one.
+pub(crate) async fn withdraw(db: &DatabaseConnection, soc: Uuid, name: &str) -> Result<bool, StoreError> {
+    let removed = source::Entity::delete_many()
+        .filter(source::Column::SocId.eq(soc))
+        .filter(source::Column::Name.eq(name))
+        .exec(db)
+        .await?;
+    Ok(removed.rows_affected > 0)
+}
+
+/// The declared sources of all SOCs.
+pub(crate) async fn declared(db: &DatabaseConnection) -> Result<Vec<DeclaredSource>, StoreError> {
+    let rows = source::Entity::find().find_also_related(soc::Entity).order_by_asc(source::Column::Name).all(db);
+    let mut declared = Vec::new();
+    for (row, soc) in rows.await? {
+        // A source cannot be without its SOC.
+        let Some(soc) = soc.map(Soc::try_from).transpose()? else { continue };
+        let source::Model { id, name, silence_ms, created_ms, .. } = row;
+        declared.push(DeclaredSource { id, soc, name, silence_ms, created_ms });
+    }
+    Ok(declared)
 }

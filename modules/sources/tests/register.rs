@@ -118,6 +118,30 @@ async fn senders_hold(sources: &Sources) {
     assert!(matches!(gone, Err(SourcesError::NoNetwork(..))), "{gone:?}");
 }
 
+/// Declared sources, on every database.
+async fn declarations_hold(sources: &Sources) {
+    for name in ["declarer", "other"] {
+        sources.add(soc(name, Quota::default()), moment(if name == "other" { 31 } else { 30 })).await.unwrap();
+    }
+    sources.declare("declarer", "firewall", None, 1).await.unwrap();
+    sources.declare("other", "firewall", None, 2).await.unwrap();
+    // Said again, it is the same source with another limit.
+    sources.declare("declarer", "firewall", Some(60_000), 3).await.unwrap();
+    let declared = sources.declared().await.unwrap();
+    let of = |name: &str| {
+        let own = declared.iter().filter(|one| one.soc.name == name);
+        own.map(|one| (one.name.as_str(), one.silence_ms, one.created_ms)).collect::<Vec<_>>()
+    };
+    assert_eq!(of("declarer"), [("firewall", Some(60_000), 1)]);
+    assert_eq!(of("other"), [("firewall", None, 2)]);
+    sources.withdraw("declarer", "firewall").await.unwrap();
+    assert_eq!(sources.declared().await.unwrap().len(), 1);
+    let gone = sources.withdraw("declarer", "firewall").await;
+    assert!(matches!(gone, Err(SourcesError::NoSource(..))), "{gone:?}");
+    assert!(matches!(sources.declare("nobody", "x", None, 4).await, Err(SourcesError::Unknown(_))));
+    assert!(matches!(sources.declare("other", " x", None, 4).await, Err(SourcesError::Name { .. })));
+}
+
 /// Retention rules and legal holds, on every database.
 async fn keeping_holds(url: &str) {
     let db = khien_store::connect(url).await.unwrap();
@@ -152,6 +176,7 @@ async fn the_register_holds_on_sqlite() {
     let sources = register(&url).await;
     holds(&sources).await;
     senders_hold(&sources).await;
+    declarations_hold(&sources).await;
     keeping_holds(&url).await;
 }
 
@@ -161,6 +186,7 @@ async fn the_register_holds_on_postgresql() {
     let sources = register(&postgres.url()).await;
     holds(&sources).await;
     senders_hold(&sources).await;
+    declarations_hold(&sources).await;
     keeping_holds(&postgres.url()).await;
 }
 

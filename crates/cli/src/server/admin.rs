@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{open, runtime};
 use crate::args::{
     AdminCommand, HoldAdd, HoldCommand, HoldLift, Numbered, OperatorCommand, PackCommand, PackLive, RetentionCommand,
-    RetentionSet, SocAdd, SocCertificate, SocCommand, SocKind, SocList, SocNetwork, TextOrJson,
+    RetentionSet, SocAdd, SocCertificate, SocCommand, SocKind, SocList, SocNetwork, SocSource, TextOrJson,
 };
 use crate::exit::Exit;
 use crate::safe;
@@ -53,6 +53,16 @@ async fn soc(command: &SocCommand, console: &mut Console<'_>) -> anyhow::Result<
                     admin.remove_network(name, *network).await?;
                 } else {
                     admin.add_network(name, *network).await?;
+                }
+            }
+        }
+        SocCommand::Source(SocSource { data, name, silence, remove, sources }) => {
+            let admin = open(data).await?;
+            for source in sources {
+                if *remove {
+                    admin.withdraw_source(name, source).await?;
+                } else {
+                    admin.declare_source(name, source, silence.map(|minutes| i64::from(minutes) * 60_000)).await?;
                 }
             }
         }
@@ -234,7 +244,11 @@ fn show_token(token: &str, console: &mut Console<'_>) -> anyhow::Result<()> {
 
 async fn list_socs(list: &SocList, console: &mut Console<'_>) -> anyhow::Result<()> {
     let admin = open(&list.data).await?;
-    let (socs, networks) = (admin.list_socs().await?, admin.networks().await?);
+    let (socs, networks, sources) = (admin.list_socs().await?, admin.networks().await?, admin.sources().await?);
+    let sources_of = |soc: &khien_server::admin::Soc| {
+        let own = sources.iter().filter(|source| source.soc.id == soc.id);
+        own.map(|source| json!({"name": source.name, "silence_ms": source.silence_ms})).collect::<Vec<_>>()
+    };
     let networks_of = |soc: &khien_server::admin::Soc| {
         let own = networks.iter().filter(|network| network.soc.id == soc.id);
         own.map(|network| network.network.to_string()).collect::<Vec<_>>()
@@ -250,6 +264,7 @@ async fn list_socs(list: &SocList, console: &mut Console<'_>) -> anyhow::Result<
                 json!({
                     "name": soc.name, "kind": soc.kind.name(), "quota": soc.quota, "created_ms": soc.created_ms,
                     "tokens": tokens, "certificates": certificates, "networks": networks_of(soc),
+                    "sources": sources_of(soc),
                     "revoked": credentials.len() - tokens - certificates,
                 })
             })

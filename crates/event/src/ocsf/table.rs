@@ -248,7 +248,8 @@ impl Table {
         if !file.class.contains_key(BASE) {
             return Err(format!("no class `{BASE}`"));
         }
-        if let Some(unknown) = file.severity.iter().flat_map(|by| by.values.values()).find(|id| !(1..=6).contains(*id)) {
+        if let Some(unknown) = file.severity.iter().flat_map(|by| by.values.values()).find(|id| !(1..=6).contains(*id))
+        {
             return Err(format!("no severity `{unknown}`"));
         }
         Ok(Self {

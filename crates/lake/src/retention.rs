@@ -5,11 +5,12 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use bytes::Bytes;
 use deltalake::DeltaTable;
-use deltalake::kernel::Action;
+use deltalake::kernel::{Action, LogicalFileView};
 use object_store::ObjectStoreExt as _;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
+use serde_json::Value as Json;
 
 use crate::files::{self, File};
 use crate::table::{self, LakeError, Shape};
@@ -89,6 +90,50 @@ pub struct Expiry {
     pub(crate) after: Option<String>,
 }
 
+/// When rows were received at the earliest, whatever their senders' or our own clock said: batches are numbered in their
+/// order, so no row was received before those of earlier batches were. A clock that was behind for a while must not make
+/// its rows old.
+struct Floors(Vec<(i64, i32)>);
+
+impl Floors {
+    /// From what the log says of all files. What was received after `today` was received by a clock that was ahead.
+    fn of(table: &DeltaTable, shape: &Shape, today: i32) -> Result<Self, LakeError> {
+        let files = table.snapshot()?.log_data();
+        let known = files.iter().filter_map(|file| {
+            let stats: Json = serde_json::from_str(&file.stats()?).ok()?;
+            let received = chrono::DateTime::parse_from_rfc3339(stats["minValues"]["received"].as_str()?).ok()?;
+            Some((first(&file, shape)?, received.timestamp_micros().div_euclid(DAY_US) as i32))
+        });
+        Ok(Self::from(known.filter(|(_, day)| *day <= today).collect::<Vec<_>>()))
+    }
+
+    /// The day of a file that begins there.
+    fn day(&self, batch: i64) -> i32 {
+        let behind = self.0.partition_point(|(first, _)| *first <= batch);
+        behind.checked_sub(1).map_or(i32::MIN, |last| self.0[last].1)
+    }
+}
+
+/// Where a file begins in the order of batches.
+fn first(file: &LogicalFileView, shape: &Shape) -> Option<i64> {
+    // Numbers of events begin with that of their batch; findings may be on events of earlier ones.
+    let column = if shape.schema.column_with_name("batch").is_some() { "batch" } else { "event_id" };
+    serde_json::from_str::<Json>(&file.stats()?).ok()?["minValues"][column].as_i64()
+}
+
+impl From<Vec<(i64, i32)>> for Floors {
+    /// Where each file begins, and the earliest day of its rows.
+    fn from(mut files: Vec<(i64, i32)>) -> Self {
+        files.sort_unstable();
+        let mut greatest = i32::MIN;
+        for (_, day) in &mut files {
+            greatest = greatest.max(*day);
+            *day = greatest;
+        }
+        Self(files)
+    }
+}
+
 /// What becomes of a file.
 enum Fate {
     Stays,
@@ -107,12 +152,14 @@ pub(crate) async fn expire(
     now_ms: i64,
     after: Option<&str>,
 ) -> Result<(u64, Option<String>), LakeError> {
+    let floors = Floors::of(table, shape, today)?;
     let mut old = Vec::new();
     for file in table.snapshot()?.log_data().iter() {
         let Some(part) = files::part(&file.partition_values_map()) else { continue };
         let path = file.path().into_owned();
-        if retention.may_be_over(part.1, today) && after.is_none_or(|after| path.as_str() > after) {
-            old.push((path, part, file.object_store_path(), file.remove_action(true)));
+        let floor = first(&file, shape).map_or(i32::MIN, |first| floors.day(first));
+        if retention.may_be_over(part.1.max(floor), today) && after.is_none_or(|after| path.as_str() > after) {
+            old.push((path, (part, floor), file.object_store_path(), file.remove_action(true)));
         }
     }
     old.sort_by(|a, b| a.0.cmp(&b.0));
@@ -121,10 +168,10 @@ pub(crate) async fn expire(
     let last = old.last().map(|(path, ..)| path.clone()).filter(|_| more);
     let (mut actions, mut removed) = (Vec::new(), 0);
     let columns = crate::compact::columns(shape);
-    for (_, part, path, remove) in old {
+    for (_, (part, floor), path, remove) in old {
         let content = table.object_store().get(&path).await?.bytes().await?;
         let (retention, columns) = (retention.clone(), columns.clone());
-        let fate = tokio::task::spawn_blocking(move || fate(&content, part, &retention, today, &columns));
+        let fate = tokio::task::spawn_blocking(move || fate(&content, (part, floor), &retention, today, &columns));
         match fate.await.map_err(|_| LakeError::Ended)?? {
             Fate::Stays => {}
             Fate::Goes(rows) => {
@@ -146,12 +193,12 @@ pub(crate) async fn expire(
 
 fn fate(
     content: &Bytes,
-    part: (i32, i32),
+    (part, floor): ((i32, i32), i32),
     retention: &Retention,
     today: i32,
     columns: &SchemaRef,
 ) -> Result<Fate, LakeError> {
-    let stays = stays(content, part, retention, today)?;
+    let stays = stays(content, (part, floor), retention, today)?;
     let removed = stays.iter().filter(|stays| !**stays).count();
     if removed == 0 {
         return Ok(Fate::Stays);
@@ -164,7 +211,12 @@ fn fate(
 }
 
 /// For each row of a file whether it stays.
-fn stays(content: &Bytes, part: (i32, i32), retention: &Retention, today: i32) -> Result<Vec<bool>, LakeError> {
+fn stays(
+    content: &Bytes,
+    (part, floor): ((i32, i32), i32),
+    retention: &Retention,
+    today: i32,
+) -> Result<Vec<bool>, LakeError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(content.clone())?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), ["organisation", "received"]);
     let mut stays = Vec::new();
@@ -174,7 +226,7 @@ fn stays(content: &Bytes, part: (i32, i32), retention: &Retention, today: i32) -
         let (owners, received) = (column("organisation", DataType::Utf8)?, column("received", DataType::Int64)?);
         let (owners, received) = (owners.as_string::<i32>(), received.as_primitive::<Int64Type>());
         stays.extend((0..batch.num_rows()).map(|row| {
-            let received = received.value(row).div_euclid(DAY_US) as i32;
+            let received = floor.max(received.value(row).div_euclid(DAY_US) as i32);
             !retention.is_over(owners.value(row), part, received, today)
         }));
     }
@@ -206,6 +258,14 @@ mod tests {
         assert!(retention.is_over("a", (1007, 100), 100, 131));
         // It came late.
         assert!(!retention.is_over("a", (1007, 100), 101, 131));
+    }
+
+    #[test]
+    fn no_row_was_received_before_those_of_earlier_batches() {
+        let floors = Floors::from(vec![(30, 5), (1, 100), (10, 101), (20, 102), (40, 103)]);
+        for (batch, day) in [(0, i32::MIN), (1, 100), (9, 100), (15, 101), (30, 102), (35, 102), (99, 103)] {
+            assert_eq!(floors.day(batch), day, "{batch}");
+        }
     }
 
     #[test]

@@ -166,8 +166,8 @@ impl Writer {
         Ok(removed)
     }
 
-    /// Removes rows that are kept no longer, from some files behind those of before; how many, and how far it has come,
-    /// `None` when it is done. To be begun once a day.
+    /// Removes rows that are kept no longer as of `now_ms`, from some files behind those of before; how many, and how far it
+    /// has come, `None` when it is done. To be begun once a day.
     ///
     /// # Errors
     /// When a table cannot be read or written; what was removed until then stays removed.

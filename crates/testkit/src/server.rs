@@ -56,6 +56,16 @@ impl Server {
         Self::run(command, data, "127.0.0.1:0", &[])
     }
 
+    /// The same by a command that runs the binary with the arguments behind its own.
+    pub fn start_by(command: Command, data: &Path, arguments: &[&str]) -> Self {
+        Self::run(command, data, "127.0.0.1:0", arguments)
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn run(mut command: Command, data: &Path, listen: &str, arguments: &[&str]) -> Self {
         command.args(["serve", "--lang", "en", "--listen", listen, "--data"]).arg(data).args(arguments);
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
@@ -207,6 +217,11 @@ pub fn add_operator(binary: &str, data: &Path, name: &str) -> String {
 /// Runs `khien admin`; what it prints.
 pub fn administer(binary: &str, data: &Path, arguments: &[&str]) -> String {
     administer_with(Command::new(binary), data, arguments)
+}
+
+/// The same by a command that runs the binary with the arguments behind its own.
+pub fn administer_by(command: Command, data: &Path, arguments: &[&str]) -> String {
+    administer_with(command, data, arguments)
 }
 
 /// The same with the state in another database.

@@ -7,7 +7,7 @@ use sea_orm_migration::schema::{
 
 /// All migrations of this module.
 pub fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(Register), Box::new(Keeping), Box::new(Senders), Box::new(Declared)]
+    vec![Box::new(Register), Box::new(Keeping), Box::new(Senders), Box::new(Declared), Box::new(Removals)]
 }
 
 /// `soc` and `soc_credential`.
@@ -102,6 +102,28 @@ impl MigrationTrait for Keeping {
             .col(text_null("lifted"))
             .to_owned();
         manager.create_table(hold).await
+    }
+}
+
+/// `keep_removal`.
+struct Removals;
+
+impl MigrationName for Removals {
+    fn name(&self) -> &'static str {
+        "m20261128_000007_sources_removals"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Removals {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let removal = Table::create()
+            .table("keep_removal")
+            .col(uuid("id").primary_key())
+            .col(big_integer("begun_ms"))
+            .col(big_integer("as_of_ms"))
+            .to_owned();
+        manager.create_table(removal).await
     }
 }
 

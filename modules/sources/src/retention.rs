@@ -124,6 +124,24 @@ mod rule {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+mod removal {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "keep_removal")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(super) id: Uuid,
+        pub(super) begun_ms: i64,
+        pub(super) as_of_ms: i64,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 mod hold {
     use sea_orm::entity::prelude::*;
 
@@ -166,6 +184,9 @@ fn need_reason(reason: &str) -> Result<(), KeepingError> {
     if reason.trim().is_empty() { Err(KeepingError::Invalid(reasons::no_reason())) } else { Ok(()) }
 }
 
+/// Most by which one removal goes beyond those before, in milliseconds.
+const AHEAD_MS: i64 = 7 * 86_400_000;
+
 impl Keeping {
     /// Those in `db`.
     pub fn new(db: DatabaseConnection) -> Self {
@@ -184,6 +205,20 @@ impl Keeping {
             KeepRule { id, organisation, class_uid, days, reason, actor, created_ms }
         };
         Ok(rows.into_iter().map(rule).collect())
+    }
+
+    /// Notes that the removal of rows begins; the moment, in milliseconds since 1970, as of which it may judge them. That
+    /// is now, unless the clock is more than a week ahead of all removals before: then it goes on by a week, so that a
+    /// clock which is wrong takes little and not everything.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn begin_removal(&self, now_ms: i64) -> Result<i64, KeepingError> {
+        let last = removal::Entity::find().order_by_desc(removal::Column::AsOfMs).one(&self.db).await?;
+        let as_of_ms = last.map_or(now_ms, |last| Ord::min(now_ms, last.as_of_ms.saturating_add(AHEAD_MS)));
+        let row = removal::ActiveModel { id: Set(Uuid::now_v7()), begun_ms: Set(now_ms), as_of_ms: Set(as_of_ms) };
+        removal::Entity::insert(row).exec_without_returning(&self.db).await?;
+        Ok(as_of_ms)
     }
 
     /// Says how long events of a SOC or class are kept, instead of what was said before.

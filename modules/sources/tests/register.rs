@@ -161,6 +161,13 @@ async fn keeping_holds(url: &str) {
     for refused in [keeping.set(soc(), 0, because(), 5).await, keeping.set(soc(), 5, (" ".into(), "Lan"), 5).await] {
         assert!(matches!(refused, Err(KeepingError::Invalid(_))), "{refused:?}");
     }
+    // A clock that is years ahead, or back, takes a week more at most.
+    let week = 7 * 86_400_000;
+    assert_eq!(keeping.begin_removal(NOW_MS).await.unwrap(), NOW_MS);
+    assert_eq!(keeping.begin_removal(NOW_MS + 1).await.unwrap(), NOW_MS + 1);
+    assert_eq!(keeping.begin_removal(NOW_MS * 2).await.unwrap(), NOW_MS + 1 + week);
+    assert_eq!(keeping.begin_removal(NOW_MS).await.unwrap(), NOW_MS);
+    assert_eq!(keeping.begin_removal(NOW_MS * 2).await.unwrap(), NOW_MS + 1 + 2 * week);
     let hold = keeping.hold(None, (5, 9), because(), 6).await.unwrap();
     assert!(matches!(keeping.hold(None, (9, 5), because(), 6).await, Err(KeepingError::Invalid(_))));
     keeping.lift(hold.id, ("case closed", "Minh"), 7).await.unwrap();

@@ -179,6 +179,11 @@ struct SegmentInfo {
 }
 
 impl Shared {
+    /// Bytes on disk.
+    fn backlog_bytes(&self) -> u64 {
+        self.lock().segments.iter().map(|segment| segment.bytes).sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -258,9 +263,6 @@ impl Journal {
         if batch.body.len() > BYTES || batch.spans.len() > RECORDS {
             return Err(Refusal::TooLarge);
         }
-        if self.backlog_bytes() > self.options.backlog_bytes {
-            return Err(Refusal::Backlog);
-        }
         let size = batch.size();
         let before = self.shared.waiting.fetch_add(size, Ordering::Relaxed);
         if before > 0 && before + size > self.options.waiting_bytes {
@@ -285,7 +287,7 @@ impl Journal {
 
     /// Bytes on disk.
     pub fn backlog_bytes(&self) -> u64 {
-        self.shared.lock().segments.iter().map(|segment| segment.bytes).sum()
+        self.shared.backlog_bytes()
     }
 
     /// Bytes on their way to the disk.

@@ -106,6 +106,9 @@ impl Writer {
         if space.is_some_and(|space| space.free_bytes < reserve(space.all_bytes).saturating_add(bytes)) {
             return Err(Refusal::Full);
         }
+        if self.shared.backlog_bytes() > self.options.backlog_bytes {
+            return Err(Refusal::Backlog);
+        }
         let full = |open: &Open| open.spoilt || open.len >= self.options.segment_bytes;
         if self.segment.as_ref().is_none_or(full) {
             self.finish_segment();

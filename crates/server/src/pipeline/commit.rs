@@ -109,8 +109,8 @@ struct Upkeep {
     cleaned: Option<Instant>,
     /// When the removal of rows was begun last.
     expired: Option<Instant>,
-    /// How far it has come.
-    expiry: Option<Expiry>,
+    /// As of when it judges them, and how far it has come.
+    expiry: Option<(i64, Expiry)>,
 }
 
 /// Commits after which small files are put together although events wait.
@@ -129,19 +129,20 @@ impl Upkeep {
     /// Removes rows that are kept no longer, a little with each commit.
     async fn expire(&mut self, writer: &mut Writer, keeping: &Keeping) {
         if self.expired.is_none_or(|begun| begun.elapsed() >= EXPIRING) {
-            (self.expired, self.expiry) = (Some(Instant::now()), Some(Expiry::default()));
+            self.expired = Some(Instant::now());
+            self.expiry = begin_removal(keeping).await.map(|as_of_ms| (as_of_ms, Expiry::default()));
         }
-        let Some(expiry) = self.expiry.take() else { return };
+        let Some((as_of_ms, expiry)) = self.expiry.take() else { return };
         let retention = match crate::keeping::retention(keeping).await {
             Ok(retention) => retention,
             Err(error) => return tracing::error!(error = %chain(&error), "nobody can say how long rows are kept"),
         };
-        match writer.expire(&retention, now_ms(), expiry).await {
+        match writer.expire(&retention, as_of_ms, expiry).await {
             Ok((removed, next)) => {
                 if removed > 0 {
                     tracing::info!(removed, "rows that are kept no longer were removed");
                 }
-                self.expiry = next;
+                self.expiry = next.map(|next| (as_of_ms, next));
             }
             Err(error) => tracing::error!(error = %chain(&error), "rows that are kept no longer cannot be removed"),
         }
@@ -172,6 +173,21 @@ impl Upkeep {
             }
         }
     }
+}
+
+/// Notes that rows are removed; as of when they are judged, `None` when that cannot be said.
+async fn begin_removal(keeping: &Keeping) -> Option<i64> {
+    let now_ms = now_ms();
+    let begun = keeping.begin_removal(now_ms).await;
+    match begun {
+        Ok(as_of_ms) if as_of_ms < now_ms => {
+            let days = (now_ms - as_of_ms) / 86_400_000;
+            tracing::warn!(days, "the clock is far ahead of the last removal of rows, which goes on by a week");
+        }
+        Ok(_) => {}
+        Err(ref error) => tracing::error!(error = %chain(error), "nobody can say as of when rows may be removed"),
+    }
+    begun.ok()
 }
 
 impl Committer {

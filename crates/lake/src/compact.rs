@@ -44,6 +44,10 @@ const LARGE: u64 = 32 << 20;
 const LARGE_BYTES: u64 = 96 << 20;
 const LARGE_BYTES_AT_ONCE: u64 = 128 << 20;
 
+/// When there is time, so many bytes of files without an index of words are worth one: what has none is read whole by
+/// whoever looks for a word. They will be put together once more.
+const BARE_BYTES: u64 = 8 << 20;
+
 /// A part to which nothing has come for so long is put together whatever it has, if it is in so many files.
 const AT_REST_MS: i64 = 30 * 60 * 1_000;
 const AT_REST_FILES: usize = 4;
@@ -105,9 +109,14 @@ pub(crate) async fn compact(
     Ok(true)
 }
 
-/// Begins to make a large file, if some part has enough for one.
-pub(crate) fn begin_large(table: &DeltaTable, shape: &Shape, now_ms: i64) -> Result<Option<Large>, LakeError> {
-    let Some(plan) = plan_large(table, now_ms)? else { return Ok(None) };
+/// Begins to make a large file, if some part has enough for one; `idle` says that nothing else waits to be done.
+pub(crate) fn begin_large(
+    table: &DeltaTable,
+    shape: &Shape,
+    now_ms: i64,
+    idle: bool,
+) -> Result<Option<Large>, LakeError> {
+    let Some(plan) = plan_large(table, now_ms, idle)? else { return Ok(None) };
     let (store, paths, part, columns) = (table.object_store(), plan.paths.clone(), plan.part, columns(shape));
     let ended = Ended::default();
     let watched = ended.clone();
@@ -179,7 +188,7 @@ fn plan(table: &DeltaTable, large: Option<&Large>) -> Result<Option<Plan>, LakeE
 }
 
 /// The part of the table of which a large file is worth most.
-fn plan_large(table: &DeltaTable, now_ms: i64) -> Result<Option<Plan>, LakeError> {
+fn plan_large(table: &DeltaTable, now_ms: i64, idle: bool) -> Result<Option<Plan>, LakeError> {
     let mut groups: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for file in table.snapshot()?.log_data().iter() {
         if size(&file) < LARGE {
@@ -191,8 +200,16 @@ fn plan_large(table: &DeltaTable, now_ms: i64) -> Result<Option<Plan>, LakeError
         let newest = files.iter().map(LogicalFileView::modification_time).max().unwrap_or(now_ms);
         bytes(files) >= LARGE_BYTES || files.len() >= AT_REST_FILES && now_ms.saturating_sub(newest) >= AT_REST_MS
     };
-    let most = groups.into_values().filter(worth).max_by_key(|files| bytes(files));
-    let Some(mut group) = most else { return Ok(None) };
+    let bare = |mut files: Vec<LogicalFileView>| {
+        files.retain(|file| !file.path().ends_with(table::INDEXED));
+        files
+    };
+    let most = match groups.values().filter(|files| worth(files)).max_by_key(|files| bytes(files)) {
+        Some(files) => Some(files.clone()),
+        None if idle => groups.into_values().map(bare).max_by_key(|files| bytes(files)),
+        None => None,
+    };
+    let Some(mut group) = most.filter(|files| worth(files) || bytes(files) >= BARE_BYTES) else { return Ok(None) };
     // Those that were written after each other have rows of about the same time.
     group.sort_by_key(|file| (file.modification_time(), file.path().into_owned()));
     group.truncate(LARGE_AT_ONCE);

@@ -21,6 +21,8 @@ pub(crate) struct File {
     pub(crate) part: (i32, i32),
     /// Its content.
     pub(crate) bytes: Vec<u8>,
+    /// Whether it has an index of its words.
+    pub(crate) indexed: bool,
     /// What Delta keeps of it: number of rows, least and greatest values, as JSON.
     pub(crate) stats: String,
 }
@@ -165,6 +167,7 @@ impl Encoder {
 
     /// The file, which has at least one row.
     pub(crate) fn finish(mut self) -> Result<File, ParquetError> {
+        let indexed = self.words.is_some();
         // So few rows are looked at as a whole sooner than looked up.
         if let Some(words) = self.words.take().filter(|_| self.stats.rows >= words::ROWS) {
             self.writer.flush()?;
@@ -173,7 +176,7 @@ impl Encoder {
             self.writer.append_key_value_metadata(entry);
         }
         let bytes = self.writer.into_inner()?;
-        Ok(File { part: self.part, bytes, stats: self.stats.into_json() })
+        Ok(File { part: self.part, bytes, indexed, stats: self.stats.into_json() })
     }
 }
 

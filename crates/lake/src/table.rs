@@ -174,6 +174,9 @@ pub(crate) async fn vacuum(table: &mut DeltaTable) -> Result<usize, LakeError> {
     Ok(metrics.files_deleted.len())
 }
 
+/// How names of files with an index of words end.
+pub(crate) const INDEXED: &str = ".words.zstd.parquet";
+
 /// Stores a file; what the log says of it.
 pub(crate) async fn store(
     table: &DeltaTable,
@@ -192,7 +195,8 @@ pub(crate) async fn store(
     let folder: String = (shape.dividing.iter())
         .filter_map(|name| Some(format!("{name}={}/", values.get(*name)?.as_deref()?)))
         .collect();
-    let path = format!("{folder}{}.zstd.parquet", uuid::Uuid::now_v7());
+    let kind = if file.indexed { INDEXED } else { ".zstd.parquet" };
+    let path = format!("{folder}{}{kind}", uuid::Uuid::now_v7());
     let size = file.bytes.len() as i64;
     let payload = PutPayload::from(file.bytes);
     table.object_store().put(&object_store::path::Path::from(path.as_str()), payload).await?;

@@ -215,7 +215,7 @@ async fn small_files_are_put_together_and_nothing_changes() {
     let files = |writer: &Writer| writer.file_counts();
     let many = files(&writer);
     let mut rounds = 0;
-    while writer.compact(2_000).await.unwrap() {
+    while writer.compact(2_000, false).await.unwrap() {
         rounds += 1;
         assert!(rounds < 20);
     }
@@ -290,7 +290,7 @@ async fn a_lake_of_an_earlier_version_gets_new_columns() {
     let sql = "SELECT count(*) AS n, count(pack) AS p, max(entity) AS e FROM findings";
     let seen = "n,p,e\n10,1,host:h\n";
     assert_eq!(ask(&writer.reader(), sql, &Scope::All).await.unwrap(), seen);
-    while writer.compact(2_000).await.unwrap() {}
+    while writer.compact(2_000, false).await.unwrap() {}
     assert_eq!(ask(&writer.reader(), sql, &Scope::All).await.unwrap(), seen);
 }
 
@@ -346,34 +346,79 @@ fn told_apart(first: u64, count: u64) -> EventRows {
         } else {
             format!("<9>word{id}y: 192.0.2.{}", id % 256)
         };
-        rows.push(&EventRow {
-            event_id: id,
-            time_ns: Some(NOON_NS + (id % 7_000) as i64 * 1_000_000),
-            received_ms: NOON_NS / 1_000_000,
-            organisation: "soc-a",
-            source: "s",
-            protocol: "ndjson",
-            kind: "",
-            flat: &flat,
-            raw: raw.as_bytes(),
-            raw_sha256: [0; 32],
-            envelope: None,
-        });
+        rows.push(&EventRow { raw: raw.as_bytes(), ..event_row(id, &flat) });
     }
     rows
+}
+
+fn event_row(id: u64, flat: &Flat) -> EventRow<'_> {
+    EventRow {
+        event_id: id,
+        time_ns: Some(NOON_NS + (id % 7_000) as i64 * 1_000_000),
+        received_ms: NOON_NS / 1_000_000,
+        organisation: "soc-a",
+        source: "s",
+        protocol: "ndjson",
+        kind: "",
+        flat,
+        raw: b"",
+        raw_sha256: [0; 32],
+        envelope: None,
+    }
 }
 
 /// Lets large files be made of all there is.
 async fn put_all_together(writer: &mut Writer) {
     let later = 1_000 + 3_600_000;
     for _ in 0..2_000 {
-        writer.compact(later).await.unwrap();
+        writer.compact(later, false).await.unwrap();
         if writer.file_counts().0 == 1 {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     panic!("{:?}", writer.file_counts());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_there_is_time_words_are_indexed_before_there_is_enough_for_a_large_file() {
+    const EACH: u64 = 6_000;
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(&lake(&folder)).await.unwrap();
+    let mut random = 1_u64;
+    for sequence in 1..=7 {
+        let mut rows = EventRows::default();
+        for id in (sequence - 1) * EACH..sequence * EACH {
+            // Nothing makes digits that say nothing smaller than half.
+            let digits = (0..26).map(|_| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                format!("{random:016x}")
+            });
+            let raw = format!("<9>word{id}y: {}", digits.collect::<String>());
+            let flat = Flat { class_uid: 0, category_uid: 0, activity_id: 0, severity_id: 1, values: Vec::new() };
+            rows.push(&EventRow { raw: raw.as_bytes(), ..event_row(id, &flat) });
+        }
+        writer.add(&mut rows, &mut FindingRows::default());
+        writer.commit(sequence, 1_000).await.unwrap();
+    }
+    let indexed = |writer: &Writer| {
+        let (names, going_on) = writer.event_files();
+        (names.iter().filter(|name| name.ends_with(table::INDEXED)).count(), names.len(), going_on)
+    };
+    while writer.compact(2_000, false).await.unwrap() {}
+    assert_eq!(indexed(&writer), (0, 7, false));
+    for _ in 0..2_000 {
+        writer.compact(2_000, true).await.unwrap();
+        if indexed(&writer).1 == 1 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    // It is made once.
+    writer.compact(2_000, true).await.unwrap();
+    assert_eq!(indexed(&writer), (1, 1, false));
+    let sql = "SELECT event_id AS n FROM events WHERE has_word(raw, 'word41999y')";
+    assert_eq!(ask(&writer.reader(), sql, &Scope::All).await.unwrap(), "n\n41999\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,7 +68,7 @@ impl Open {
     }
 
     /// See [`Writer::compact`].
-    async fn compact(&mut self, now_ms: i64) -> Result<bool, LakeError> {
+    async fn compact(&mut self, now_ms: i64, idle: bool) -> Result<bool, LakeError> {
         let mut done = false;
         if let Some(large) = self.large.take() {
             match end_large(&mut self.table, &self.shape, large, now_ms).await? {
@@ -77,7 +77,7 @@ impl Open {
             }
         }
         if self.large.is_none() {
-            self.large = begin_large(&self.table, &self.shape, now_ms)?;
+            self.large = begin_large(&self.table, &self.shape, now_ms, idle)?;
         }
         Ok(compact(&mut self.table, &self.shape, self.large.as_ref(), now_ms).await? || done)
     }
@@ -138,14 +138,15 @@ impl Writer {
     }
 
     /// Puts small files together where there are many; whether there were. To be called again while it says yes. Large
-    /// files are made beside what else is done, and committed by a later call.
+    /// files are made beside what else is done, and committed by a later call; `idle` says that nothing else waits, so that
+    /// words of what came lately may be indexed before there is enough for a large file.
     ///
     /// # Errors
     /// When a table cannot be read or written; all rows are where they were then.
-    pub async fn compact(&mut self, now_ms: i64) -> Result<bool, LakeError> {
+    pub async fn compact(&mut self, now_ms: i64, idle: bool) -> Result<bool, LakeError> {
         let mut done = false;
         for open in [&mut self.events, &mut self.findings] {
-            done |= open.compact(now_ms).await?;
+            done |= open.compact(now_ms, idle).await?;
         }
         if done {
             self.show();
@@ -195,6 +196,13 @@ impl Writer {
     pub fn file_counts(&self) -> (usize, usize) {
         let count = |open: &Open| open.table.snapshot().map_or(0, |state| state.log_data().iter().count());
         (count(&self.events), count(&self.findings))
+    }
+
+    /// Names of the files of `events`, and whether a large one is being made.
+    #[cfg(test)]
+    pub(crate) fn event_files(&self) -> (Vec<String>, bool) {
+        let log = self.events.table.snapshot().map(|state| state.log_data()).expect("the table is open");
+        (log.iter().map(|file| file.path().into_owned()).collect(), self.events.large.is_some())
     }
 
     /// Lets readers see the newest state.

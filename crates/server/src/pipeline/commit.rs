@@ -153,7 +153,7 @@ impl Upkeep {
         self.failed = self.failed.filter(|failed| failed.elapsed() < AGAIN);
         while self.failed.is_none() && (lots.is_empty() || self.commits >= COMMITS) {
             self.commits = 0;
-            match writer.compact(now_ms()).await {
+            match writer.compact(now_ms(), lots.is_empty()).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {

@@ -35,21 +35,25 @@ impl Pair {
     }
 }
 
-/// A connection to a server that shows `server`, as a client that shows `own` or nothing.
-fn connect(address: SocketAddr, server: &Pair, own: Option<&Pair>) -> StreamOwned<ClientConnection, TcpStream> {
+/// For a client that shows `own` or nothing to a server that shows `server`.
+fn configured(server: &Pair, own: Option<&Pair>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&server.certificate).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots);
-    let config = match own {
+    match own {
         Some(own) => {
             let chain = vec![CertificateDer::from_pem_file(&own.certificate).unwrap()];
             builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(&own.key).unwrap()).unwrap()
         }
         None => builder.with_no_client_auth(),
-    };
+    }
+}
+
+fn connect(address: SocketAddr, server: &Pair, own: Option<&Pair>) -> StreamOwned<ClientConnection, TcpStream> {
+    let config = configured(server, own);
     let connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
     StreamOwned::new(connection, TcpStream::connect(address).unwrap())
 }
@@ -98,6 +102,79 @@ fn events_come_over_https_with_token_or_certificate() {
     administer(KHIEN, data.path(), &["admin", "soc", "revoke", "--name", "soc-b"]);
     std::thread::sleep(std::time::Duration::from_millis(1_500));
     assert_eq!(send(https, &own, Some(&known), None, "{\"n\":7}"), 401);
+    server.stop();
+}
+
+/// A field of a protobuf message that holds bytes.
+fn field(number: u8, inner: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(inner.len()).unwrap();
+    assert!(length < 128);
+    [&[number << 3 | 2, length][..], inner].concat()
+}
+
+/// An export of one log record with this body, as gRPC frames it.
+fn export(text: &str) -> Vec<u8> {
+    // resource_logs, scope_logs, log_records, body, string_value
+    let message = [1, 5, 2, 2, 1].iter().fold(text.as_bytes().to_vec(), |inner, number| field(*number, &inner));
+    [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), &message].concat()
+}
+
+/// The gRPC status of an export.
+async fn export_to(address: SocketAddr, server: &Pair, own: Option<&Pair>, token: Option<&str>, text: &str) -> String {
+    let mut config = configured(server, own);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(async { connection.await.ok() });
+    let mut request = http::Request::post(format!(
+        "https://localhost:{}/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        address.port()
+    ))
+    .header("content-type", "application/grpc")
+    .header("te", "trailers");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let (response, mut body) = client.send_request(request.body(()).unwrap(), false).unwrap();
+    body.send_data(export(text).into(), true).unwrap();
+    let response = response.await.unwrap();
+    let status = |headers: &http::HeaderMap| Some(headers.get("grpc-status")?.to_str().unwrap().to_owned());
+    if let Some(status) = status(response.headers()) {
+        return status; // Without a message there is nothing but headers.
+    }
+    let mut stream = response.into_body();
+    while let Some(data) = stream.data().await {
+        let data: bytes::Bytes = data.unwrap();
+        stream.flow_control().release_capacity(data.len()).unwrap();
+    }
+    status(&stream.trailers().await.unwrap().unwrap()).unwrap()
+}
+
+#[test]
+fn opentelemetry_exports_over_grpc_with_token_or_certificate() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let token = add_soc(KHIEN, data.path(), "soc-a", &[]);
+    add_soc(KHIEN, data.path(), "soc-b", &[]);
+    let operator = add_operator(KHIEN, data.path(), "officer");
+    let (own, known) = (Pair::new(folder.path(), "localhost"), Pair::new(folder.path(), "known"));
+    administer(KHIEN, data.path(), &["admin", "soc", "certificate", "--name", "soc-b", known.paths()[0]]);
+    let [chain, key] = own.paths();
+    let server = Server::start(KHIEN, data.path(), &["--https", "127.0.0.1:0", "--tls-cert", chain, "--tls-key", key]);
+    let https = server.https.unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        assert_eq!(export_to(https, &own, None, Some(&token), "one").await, "0");
+        assert_eq!(export_to(https, &own, Some(&known), None, "two").await, "0");
+        // UNAUTHENTICATED
+        assert_eq!(export_to(https, &own, None, None, "three").await, "16");
+        assert_eq!(export_to(https, &own, Some(&known), Some("wrong"), "four").await, "16");
+    });
+    let sql = "SELECT organisation AS o, raw AS r, protocol AS p FROM events ORDER BY organisation";
+    let wanted = json!([{"o": "soc-a", "r": "one", "p": "otlp"}, {"o": "soc-b", "r": "two", "p": "otlp"}]);
+    assert_eq!(server.wait_for(&operator, sql, &wanted), wanted);
+    // The client is still connected and does not answer any more: the server ends all the same.
     server.stop();
 }
 

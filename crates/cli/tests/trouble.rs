@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "everything here is a test")]
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -52,7 +53,8 @@ impl Sender {
         let number = self.next;
         let mut body = format!("{{\"n\":{number},{}", self.suspicious.get(1..).unwrap());
         for line in 0..lines {
-            body += &format!("\nline {number}-{line} {}", self.noise());
+            let noise = self.noise();
+            write!(body, "\nline {number}-{line} {noise}").unwrap();
         }
         body
     }

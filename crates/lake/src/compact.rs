@@ -3,7 +3,8 @@
 //! Every commit leaves a file for each part of a table that it has rows of, many of them small. Files of about the same
 //! size become one of the next size, so that a row is written again only a few times. When a part has enough of them for
 //! a large file, or nothing has come to it for a while, they become one that stays as it is, with an index of its words
-//! ([`crate::words`]). That takes seconds; commits go on meanwhile.
+//! ([`crate::words`]). All of that is made beside what else is done; commits go on meanwhile. Small files of many parts are
+//! put together at once: every commit costs something for each file there is.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
@@ -33,9 +34,13 @@ const SIZES: [u64; 3] = [16 << 10, 128 << 10, 1 << 20];
 /// So many files of one kind in one part of the table are worth the work.
 const ENOUGH: usize = 8;
 
-/// Most files that are put together at once, and most bytes of them: unpacked they are ten to twenty times as large.
+/// Most files of one kind and part that are put together at once, and most bytes of them: unpacked they are ten to twenty
+/// times as large.
 const AT_ONCE: usize = 64;
 const BYTES_AT_ONCE: u64 = 6 << 20;
+
+/// Most bytes that are put together before they are committed, of all parts.
+const BYTES_OF_ALL: u64 = 48 << 20;
 
 /// A file of so many bytes is large and stays as it is.
 const LARGE: u64 = 32 << 20;
@@ -73,10 +78,10 @@ impl Plan {
     }
 }
 
-/// A large file that is being made beside everything else.
-pub(crate) struct Large {
-    plan: Plan,
-    work: JoinHandle<Result<File, LakeError>>,
+/// Files that are being made beside everything else.
+pub(crate) struct Merge {
+    plans: Vec<Plan>,
+    work: JoinHandle<Result<Vec<File>, LakeError>>,
     ended: Ended,
 }
 
@@ -84,70 +89,86 @@ pub(crate) struct Large {
 #[derive(Clone, Default)]
 struct Ended(Arc<AtomicBool>);
 
-impl Drop for Large {
+impl Drop for Merge {
     fn drop(&mut self) {
         self.ended.0.store(true, Ordering::Relaxed);
         self.work.abort();
     }
 }
 
-/// Puts the files of one part of the table together, if some part has enough of them; whether it did.
-pub(crate) async fn compact(
-    table: &mut DeltaTable,
-    shape: &Shape,
-    large: Option<&Large>,
-    now_ms: i64,
-) -> Result<bool, LakeError> {
-    let Some(plan) = plan(table, large)? else { return Ok(false) };
-    let contents = contents(table.object_store().as_ref(), &plan.paths).await?;
-    let (part, columns) = (plan.part, columns(shape));
-    let merged = tokio::task::spawn_blocking(move || merge(part, &columns, contents, Effort::More, &Ended::default()));
-    let merged = merged.await.map_err(|_| LakeError::Ended)??;
-    let mut actions = plan.removes;
-    actions.push(Action::Add(table::store(table, shape, merged, now_ms, false).await?));
-    table::commit_rearranged(table, actions).await?;
-    Ok(true)
+impl Merge {
+    fn begin(table: &DeltaTable, shape: &Shape, plans: Vec<Plan>, effort: Effort) -> Self {
+        let (store, columns) = (table.object_store(), columns(shape));
+        let sources: Vec<_> = plans.iter().map(|plan| (plan.part, plan.paths.clone())).collect();
+        let ended = Ended::default();
+        let watched = ended.clone();
+        let work = tokio::spawn(async move {
+            let mut files = Vec::with_capacity(sources.len());
+            for (part, paths) in sources {
+                let contents = contents(store.as_ref(), &paths).await?;
+                let (columns, watched) = (columns.clone(), watched.clone());
+                let merged = tokio::task::spawn_blocking(move || merge(part, &columns, contents, effort, &watched));
+                files.push(merged.await.map_err(|_| LakeError::Ended)??);
+            }
+            Ok(files)
+        });
+        Self { plans, work, ended }
+    }
+
+    /// Begins to put small files together, wherever there are enough of one kind, without those of `other`.
+    pub(crate) fn begin_small(
+        table: &DeltaTable,
+        shape: &Shape,
+        other: Option<&Self>,
+    ) -> Result<Option<Self>, LakeError> {
+        let plans = plan_small(table, &taken(other))?;
+        Ok((!plans.is_empty()).then(|| Self::begin(table, shape, plans, Effort::More)))
+    }
+
+    /// Begins to make a large file, if some part has enough for one, without those of `other`; `idle` says that nothing else
+    /// waits to be done.
+    pub(crate) fn begin_large(
+        table: &DeltaTable,
+        shape: &Shape,
+        other: Option<&Self>,
+        now_ms: i64,
+        idle: bool,
+    ) -> Result<Option<Self>, LakeError> {
+        let plan = plan_large(table, &taken(other), now_ms, idle)?;
+        Ok(plan.map(|plan| Self::begin(table, shape, vec![plan], Effort::Most)))
+    }
+
+    /// Commits the files when they are made; gives the merge back when they are not. Whether any was committed.
+    pub(crate) async fn end(
+        mut self,
+        table: &mut DeltaTable,
+        shape: &Shape,
+        now_ms: i64,
+    ) -> Result<Result<bool, Self>, LakeError> {
+        if !self.work.is_finished() {
+            return Ok(Err(self));
+        }
+        let files = (&mut self.work).await.map_err(|_| LakeError::Ended)??;
+        let there: HashSet<Path> = table.snapshot()?.log_data().iter().map(|file| file.object_store_path()).collect();
+        let mut actions = Vec::new();
+        for (plan, file) in std::mem::take(&mut self.plans).into_iter().zip(files) {
+            // Otherwise rows of one of them were removed meanwhile.
+            if plan.paths.iter().all(|path| there.contains(path)) {
+                actions.extend(plan.removes);
+                actions.push(Action::Add(table::store(table, shape, file, now_ms, false).await?));
+            }
+        }
+        if actions.is_empty() {
+            return Ok(Ok(false));
+        }
+        table::commit_rearranged(table, actions).await?;
+        Ok(Ok(true))
+    }
 }
 
-/// Begins to make a large file, if some part has enough for one; `idle` says that nothing else waits to be done.
-pub(crate) fn begin_large(
-    table: &DeltaTable,
-    shape: &Shape,
-    now_ms: i64,
-    idle: bool,
-) -> Result<Option<Large>, LakeError> {
-    let Some(plan) = plan_large(table, now_ms, idle)? else { return Ok(None) };
-    let (store, paths, part, columns) = (table.object_store(), plan.paths.clone(), plan.part, columns(shape));
-    let ended = Ended::default();
-    let watched = ended.clone();
-    let work = tokio::spawn(async move {
-        let contents = contents(store.as_ref(), &paths).await?;
-        let merged = tokio::task::spawn_blocking(move || merge(part, &columns, contents, Effort::Most, &watched));
-        merged.await.map_err(|_| LakeError::Ended)?
-    });
-    Ok(Some(Large { plan, work, ended }))
-}
-
-/// Commits a large file when it is made; gives it back when it is not. Whether it was committed.
-pub(crate) async fn end_large(
-    table: &mut DeltaTable,
-    shape: &Shape,
-    mut large: Large,
-    now_ms: i64,
-) -> Result<Result<bool, Large>, LakeError> {
-    if !large.work.is_finished() {
-        return Ok(Err(large));
-    }
-    let file = (&mut large.work).await.map_err(|_| LakeError::Ended)??;
-    let there: HashSet<Path> = table.snapshot()?.log_data().iter().map(|file| file.object_store_path()).collect();
-    if !large.plan.paths.iter().all(|path| there.contains(path)) {
-        // Rows of one of them were removed meanwhile.
-        return Ok(Ok(false));
-    }
-    let mut actions = std::mem::take(&mut large.plan.removes);
-    actions.push(Action::Add(table::store(table, shape, file, now_ms, false).await?));
-    table::commit_rearranged(table, actions).await?;
-    Ok(Ok(true))
+/// The files that a merge is reading.
+fn taken(merge: Option<&Merge>) -> HashSet<Path> {
+    merge.iter().flat_map(|merge| &merge.plans).flat_map(|plan| plan.paths.iter().cloned()).collect()
 }
 
 async fn contents(store: &dyn ObjectStore, paths: &[Path]) -> Result<Vec<Bytes>, LakeError> {
@@ -167,31 +188,35 @@ fn folder(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-/// The part of the table with the most small files of one kind, without those of which a large one is being made.
-fn plan(table: &DeltaTable, large: Option<&Large>) -> Result<Option<Plan>, LakeError> {
-    let taken: HashSet<&Path> = large.iter().flat_map(|large| &large.plan.paths).collect();
+/// The small files of one kind, wherever there are enough of them: first where there are most.
+fn plan_small(table: &DeltaTable, taken: &HashSet<Path>) -> Result<Vec<Plan>, LakeError> {
     let mut groups: BTreeMap<(String, usize), Vec<_>> = BTreeMap::new();
     for file in table.snapshot()?.log_data().iter() {
         let Some(kind) = SIZES.iter().position(|most| size(&file) < *most) else { continue };
-        if !taken.is_empty() && taken.contains(&file.object_store_path()) {
-            continue;
+        if !taken.contains(&file.object_store_path()) {
+            groups.entry((folder(&file.path()).to_owned(), kind)).or_default().push(file);
         }
-        groups.entry((folder(&file.path()).to_owned(), kind)).or_default().push(file);
     }
-    let Some((_, mut group)) = groups.into_iter().max_by_key(|(_, files)| files.len()) else { return Ok(None) };
-    if group.len() < ENOUGH {
-        return Ok(None);
+    let mut groups: Vec<_> = groups.into_values().filter(|files| files.len() >= ENOUGH).collect();
+    groups.sort_by_key(|files| Reverse(files.len()));
+    let (mut plans, mut bytes) = (Vec::new(), 0);
+    for mut group in groups {
+        group.truncate(AT_ONCE);
+        truncate_to(&mut group, BYTES_AT_ONCE);
+        bytes += group.iter().map(size).sum::<u64>();
+        if bytes > BYTES_OF_ALL && !plans.is_empty() {
+            break;
+        }
+        plans.extend(Plan::new(&group));
     }
-    group.truncate(AT_ONCE);
-    truncate_to(&mut group, BYTES_AT_ONCE);
-    Ok(Plan::new(&group))
+    Ok(plans)
 }
 
 /// The part of the table of which a large file is worth most.
-fn plan_large(table: &DeltaTable, now_ms: i64, idle: bool) -> Result<Option<Plan>, LakeError> {
+fn plan_large(table: &DeltaTable, taken: &HashSet<Path>, now_ms: i64, idle: bool) -> Result<Option<Plan>, LakeError> {
     let mut groups: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for file in table.snapshot()?.log_data().iter() {
-        if size(&file) < LARGE {
+        if size(&file) < LARGE && !taken.contains(&file.object_store_path()) {
             groups.entry(folder(&file.path()).to_owned()).or_default().push(file);
         }
     }

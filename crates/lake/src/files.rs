@@ -28,7 +28,7 @@ pub(crate) struct File {
 }
 
 /// Columns of which a file's least and greatest value are kept beside it, so that most files need not be opened.
-const BOUNDED: &[&str] = &["event_id", "time", "received", "organisation", "source", "batch"];
+pub(crate) const BOUNDED: &[&str] = &["event_id", "time", "received", "organisation", "source", "batch"];
 
 /// Rows of a row group, and bytes after which it ends whatever it has.
 const GROUP_ROWS: usize = 131_072;

@@ -87,11 +87,19 @@ pub(crate) async fn open(lake: &Url, shape: &Shape) -> Result<DeltaTable, LakeEr
         .with_partition_columns(shape.dividing.iter().copied())
         .with_configuration([
             ("delta.checkpointInterval".to_owned(), interval),
+            // Every commit reads again what the log says of all files: of other columns it would read that nothing is known.
+            ("delta.dataSkippingStatsColumns".to_owned(), Some(bounded(shape))),
             ("delta.logRetentionDuration".to_owned(), Some("interval 1 hour".to_owned())),
             ("delta.deletedFileRetentionDuration".to_owned(), Some("interval 1 hour".to_owned())),
         ])
         .await?;
     Ok(table)
+}
+
+/// The columns of which the log knows bounds.
+fn bounded(shape: &Shape) -> String {
+    let known = |name: &&str| shape.schema.column_with_name(name).is_some();
+    files::BOUNDED.iter().copied().filter(known).collect::<Vec<_>>().join(",")
 }
 
 /// Adds the columns that an earlier version of the program did not know; its rows have no value in them.

@@ -6,7 +6,7 @@ use deltalake::DeltaTable;
 use url::Url;
 
 use crate::columns::{EventRows, FindingRows, Rows};
-use crate::compact::{Large, begin_large, compact, end_large};
+use crate::compact::Merge;
 use crate::query::Reader;
 use crate::retention::{Expiry, Retention, expire};
 use crate::table::{self, LakeError, Shape};
@@ -42,14 +42,16 @@ struct Open {
     shape: Shape,
     waiting: Vec<Rows>,
     committed: u64,
-    large: Option<Large>,
+    /// Small and large files that are being made.
+    small: Option<Merge>,
+    large: Option<Merge>,
 }
 
 impl Open {
     async fn new(lake: &Url, shape: Shape) -> Result<Self, LakeError> {
         let table = table::open(lake, &shape).await?;
         let committed = table::committed(&table).await?;
-        Ok(Self { table, shape, waiting: Vec::new(), committed, large: None })
+        Ok(Self { table, shape, waiting: Vec::new(), committed, small: None, large: None })
     }
 
     async fn append(&mut self, sequence: u64, now_ms: i64) -> Result<(), LakeError> {
@@ -69,17 +71,22 @@ impl Open {
 
     /// See [`Writer::compact`].
     async fn compact(&mut self, now_ms: i64, idle: bool) -> Result<bool, LakeError> {
+        let Self { table, shape, small, large, .. } = self;
         let mut done = false;
-        if let Some(large) = self.large.take() {
-            match end_large(&mut self.table, &self.shape, large, now_ms).await? {
-                Ok(committed) => done = committed,
-                Err(going_on) => self.large = Some(going_on),
+        for merge in [&mut *small, &mut *large] {
+            let Some(going_on) = merge.take() else { continue };
+            match going_on.end(table, shape, now_ms).await? {
+                Ok(committed) => done |= committed,
+                Err(going_on) => *merge = Some(going_on),
             }
         }
-        if self.large.is_none() {
-            self.large = begin_large(&self.table, &self.shape, now_ms, idle)?;
+        if small.is_none() {
+            *small = Merge::begin_small(table, shape, large.as_ref())?;
         }
-        Ok(compact(&mut self.table, &self.shape, self.large.as_ref(), now_ms).await? || done)
+        if large.is_none() {
+            *large = Merge::begin_large(table, shape, small.as_ref(), now_ms, idle)?;
+        }
+        Ok(done)
     }
 
     /// Whether a commit that failed is in the table all the same: it may be that only what follows it went wrong.
@@ -137,9 +144,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts small files together where there are many; whether there were. To be called again while it says yes. Large
-    /// files are made beside what else is done, and committed by a later call; `idle` says that nothing else waits, so that
-    /// words of what came lately may be indexed before there is enough for a large file.
+    /// Puts files together where there are many small ones: begins what is worth it beside everything else, and commits
+    /// what was begun by an earlier call and is done; whether there was any. To be called after every commit, and when
+    /// there is time, which `idle` says: then words of what came lately are indexed before there is enough for a large file.
     ///
     /// # Errors
     /// When a table cannot be read or written; all rows are where they were then.
@@ -152,6 +159,11 @@ impl Writer {
             self.show();
         }
         Ok(done)
+    }
+
+    /// Whether files are being put together.
+    pub fn is_compacting(&self) -> bool {
+        [&self.events, &self.findings].iter().any(|open| open.small.is_some() || open.large.is_some())
     }
 
     /// Removes files that nobody needs any more; how many. To be called from time to time.
@@ -202,7 +214,8 @@ impl Writer {
     #[cfg(test)]
     pub(crate) fn event_files(&self) -> (Vec<String>, bool) {
         let log = self.events.table.snapshot().map(|state| state.log_data()).expect("the table is open");
-        (log.iter().map(|file| file.path().into_owned()).collect(), self.events.large.is_some())
+        let going_on = self.is_compacting();
+        (log.iter().map(|file| file.path().into_owned()).collect(), going_on)
     }
 
     /// Lets readers see the newest state.

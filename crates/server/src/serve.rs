@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::serve::Listener as _;
 use khien_detect::indicators::IndicatorSet;
@@ -20,6 +21,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::alerting::Alerting;
 use crate::enrich::{Enriching, Knowledge, KnowledgeError};
@@ -141,6 +143,8 @@ pub struct Server {
     http: JoinSet<io::Result<()>>,
     hunts: Hunts,
     pipeline: Pipeline,
+    /// To be closed; others may have it still.
+    intake: Journal,
     journal: Running,
     _queries: Queries,
 }
@@ -233,6 +237,7 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let hunts = Hunts::open(reader.clone(), paths.hunts(), workers(setup.threads)).map_err(failed)?;
     let authenticator = Authenticator { sources, identity: Identity::new(db) };
     let limits = Limits { memory_bytes: setup.query_memory_bytes, ..Limits::default() };
+    let intake = journal.clone();
     let state =
         State::new(journal, authenticator, owners.clone(), (reader, limits), progress, detections, hunts.clone());
     let router = http::router(Arc::new(state));
@@ -256,10 +261,14 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
         http: serving,
         hunts,
         pipeline: pipeline.map_err(ServeError::Thread)?,
+        intake,
         journal: running,
         _queries: queries,
     })
 }
+
+/// How long clients may take to let go of their connections when the server stops.
+const GRACE: Duration = Duration::from_secs(10);
 
 impl Server {
     /// Stops in order: nothing more is taken in, and everything taken in is committed.
@@ -268,14 +277,20 @@ impl Server {
         self.stop.send(true).ok();
         while self.listeners.join_next().await.is_some() {}
         self.hunts.stop().await;
-        while let Some(ended) = self.http.join_next().await {
-            match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "the HTTP server failed"),
-                Err(error) => tracing::error!(%error, "the HTTP server did not end in order"),
+        let ended = async {
+            while let Some(ended) = self.http.join_next().await {
+                match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::error!(%error, "the HTTP server failed"),
+                    Err(error) => tracing::error!(%error, "the HTTP server did not end in order"),
+                }
             }
+        };
+        if timeout(GRACE, ended).await.is_err() {
+            tracing::warn!("connections that clients do not let go are cut");
         }
-        // Now nobody has the journal any more, so that it closes and the pipeline ends.
+        // Then the pipeline ends behind what was taken in.
+        self.intake.close();
         let journal = self.journal;
         if tokio::task::spawn_blocking(move || journal.join()).await.is_err() {
             tracing::error!("the journal did not end in order");

@@ -36,8 +36,12 @@ use crate::exit::Exit;
 use crate::terminal::Console;
 use crate::text::Text;
 
+/// Threads for what blocks: files that are read and written, rows that are packed. Each keeps some memory that it has freed,
+/// so a few that are busy are better than the hundreds that may be; what finds none waits.
+const BLOCKING_THREADS: usize = 12;
+
 fn runtime() -> anyhow::Result<Runtime> {
-    Ok(Builder::new_multi_thread().enable_all().build()?)
+    Ok(Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()?)
 }
 
 /// Address of the state database when it is not in the data folder. It holds a password, so it stands in no argument.

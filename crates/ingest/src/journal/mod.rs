@@ -132,7 +132,7 @@ pub enum Refusal {
 #[derive(Clone)]
 pub struct Journal {
     shared: Arc<Shared>,
-    requests: Sender<Request>,
+    requests: Sender<Option<Request>>,
     options: Options,
 }
 
@@ -269,10 +269,16 @@ impl Journal {
             self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
             return Err(Refusal::Busy);
         }
-        self.requests.send(Request { batch, done: Box::new(done) }).map_err(|_| {
+        self.requests.send(Some(Request { batch, done: Box::new(done) })).map_err(|_| {
             self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
             Refusal::Closed
         })
+    }
+
+    /// Takes nothing more, whoever has it still; what is on its way to the disk gets there.
+    pub fn close(&self) {
+        // It may be closed already.
+        self.requests.send(None).ok();
     }
 
     /// A reader of everything behind sequence number `after`.

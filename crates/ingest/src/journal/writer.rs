@@ -58,13 +58,18 @@ impl Writer {
         Self { shared, options, disk, segment: None, keys: known, next }
     }
 
-    /// Writes what comes until all senders are gone.
-    pub(super) fn run(mut self, inbox: &Receiver<Request>) {
-        while let Ok(first) = inbox.recv() {
+    /// Writes what comes until all senders are gone, or one of them closes it with `None`.
+    pub(super) fn run(mut self, inbox: &Receiver<Option<Request>>) {
+        let mut closed = false;
+        while !closed && let Ok(Some(first)) = inbox.recv() {
             let mut bytes = first.batch.size();
             let mut group = vec![first];
             while bytes < GROUP_BYTES && group.len() < GROUP {
                 let Ok(request) = inbox.try_recv() else { break };
+                let Some(request) = request else {
+                    closed = true;
+                    break;
+                };
                 bytes += request.batch.size();
                 group.push(request);
             }

@@ -102,9 +102,7 @@ struct Waiting {
 /// Keeps the tables in good order, when there is time or it was left undone for too long.
 #[derive(Default)]
 struct Upkeep {
-    /// Commits since files were put together.
-    commits: u32,
-    /// When that failed.
+    /// When putting files together failed.
     failed: Option<Instant>,
     cleaned: Option<Instant>,
     /// When the removal of rows was begun last.
@@ -112,9 +110,6 @@ struct Upkeep {
     /// As of when it judges them, and how far it has come.
     expiry: Option<(i64, Expiry)>,
 }
-
-/// Commits after which small files are put together although events wait.
-const COMMITS: u32 = 32;
 
 /// How long upkeep that failed rests.
 const AGAIN: Duration = Duration::from_mins(1);
@@ -149,18 +144,12 @@ impl Upkeep {
     }
 
     async fn after_commit(&mut self, writer: &mut Writer, lots: &mpsc::Receiver<Lot>) {
-        self.commits += 1;
         self.failed = self.failed.filter(|failed| failed.elapsed() < AGAIN);
-        while self.failed.is_none() && (lots.is_empty() || self.commits >= COMMITS) {
-            self.commits = 0;
-            match writer.compact(now_ms(), lots.is_empty()).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::error!(error = %chain(&error), "small files of the lake cannot be put together");
-                    self.failed = Some(Instant::now());
-                }
-            }
+        if self.failed.is_none()
+            && let Err(error) = writer.compact(now_ms(), lots.is_empty()).await
+        {
+            tracing::error!(error = %chain(&error), "small files of the lake cannot be put together");
+            self.failed = Some(Instant::now());
         }
         if self.cleaned.is_none_or(|cleaned| cleaned.elapsed() >= CLEANING) {
             self.cleaned = Some(Instant::now());
@@ -215,7 +204,9 @@ impl Committer {
         let mut waiting = Waiting { sequence: self.start(), ..Waiting::default() };
         self.progress.committed.send_replace(done.events);
         loop {
-            let due = waiting.since.map_or_else(|| Instant::now() + IDLE, |since| since + AGE);
+            // When files are being put together, somebody waits for the end of that.
+            let pause = if writer.is_compacting() { AGE } else { IDLE };
+            let due = waiting.since.map_or_else(|| Instant::now() + pause, |since| since + AGE);
             match timeout_at(due, lots.recv()).await {
                 Ok(Some(lot)) => {
                     early.insert(lot.previous, lot);

@@ -1,6 +1,7 @@
 """Measures a server under load: many senders of the Elasticsearch bulk API, real events, rules, until all is in the lake.
 
     bench/serve.py --khien PROGRAM --events FILE.jsonl --rules FOLDER [--total N] [--connections N] [--rate N]
+        [--rsigma PROGRAM] [--tenzir PROGRAM]
 
 Prints one JSON object: CPU seconds of the server for a million events, events a second, peak memory, bytes in the lake for
 each byte that was sent, and how long an event takes until its alert can be seen. The sender runs on the same machine; its
@@ -32,6 +33,9 @@ def arguments():
     parser.add_argument("--rate", type=int, help="events a second; as fast as it goes when not given")
     parser.add_argument("--socs", type=int, default=12)
     parser.add_argument("--data", type=Path, help="data folder that stays; a temporary one otherwise")
+    parser.add_argument("--rsigma", type=Path, help="program of that peer, to be measured behind it")
+    parser.add_argument("--tenzir", type=Path, help="program of that peer, to be measured behind it")
+    parser.add_argument("--peer-events", type=int, default=30_000, help="events for each peer")
     return parser.parse_args()
 
 
@@ -182,6 +186,11 @@ def main():
             "slowed": count["slowed"],
             "stored_share": round(stored(data) / count["bytes"], 4),
         }
+        for peer in ("rsigma", "tenzir"):
+            if getattr(options, peer):
+                import serve_peers
+
+                result[peer] = getattr(serve_peers, peer)(options)
         print(json.dumps(result))
 
 

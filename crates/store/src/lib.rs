@@ -10,7 +10,10 @@
 use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, SqlErr};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqlErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait as _,
+};
 use thiserror::Error;
 
 pub use sea_orm;
@@ -57,4 +60,16 @@ pub async fn connect(url: &str) -> Result<DatabaseConnection, StoreError> {
             .foreign_keys(true)
     });
     Ok(Database::connect(options).await?)
+}
+
+/// Begins a transaction that will write.
+///
+/// On SQLite it waits for its turn here: one that has read before it writes would be refused at once while another one is
+/// writing, however long it may wait.
+///
+/// # Errors
+/// When the database fails, or another writer takes too long.
+pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+    let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
+    Ok(db.begin_with_options(TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() }).await?)
 }

@@ -7,7 +7,7 @@ use khien_identity::name_fault;
 use khien_store::StoreError;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, TransactionTrait as _};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction};
 use serde_json::json;
 use thiserror::Error;
 
@@ -187,7 +187,7 @@ impl Detections {
         if name.contains(['@', '/']) {
             return Err(DetectionsError::Invalid(reasons::name(name, reasons::name_marks())));
         }
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let newest = packs::list(&transaction, Some(name)).await?.into_iter().next();
         let sha256 = sha256(content);
         if let Some(same) = newest.as_ref().filter(|newest| newest.sha256 == sha256) {
@@ -253,7 +253,7 @@ impl Detections {
         if organisations.is_some_and(<[String]>::is_empty) {
             return Err(DetectionsError::Invalid(reasons::no_organisations()));
         }
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let wanted = version_of(&transaction, name, version).await?;
         for other in packs::list(&transaction, Some(name)).await? {
             if other.state == PackState::Live && other.id != wanted.id {
@@ -275,7 +275,7 @@ impl Detections {
     /// When none is.
     pub async fn retire(&self, name: &str, actor: &Actor) -> Result<Pack, DetectionsError> {
         need_centre(actor)?;
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let versions = packs::list(&transaction, Some(name)).await?;
         let Some(live) = versions.into_iter().find(|pack| pack.state == PackState::Live) else {
             return Err(DetectionsError::Unknown(reasons::no_pack_in_force(name)));
@@ -349,7 +349,7 @@ impl Detections {
             need_reason(&entry.reason)?;
         }
         entries.sort_by(|a, b| a.value.cmp(&b.value));
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let known = exceptions::lists(&transaction).await?.into_iter().find(|list| list.name == name);
         let list = ExceptionList {
             id: known.as_ref().map_or_else(Uuid::now_v7, |known| known.id),
@@ -372,7 +372,7 @@ impl Detections {
     /// When there is none, or it is needed.
     pub async fn remove_list(&self, name: &str, actor: &Actor) -> Result<(), DetectionsError> {
         need_centre(actor)?;
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let list = exceptions::lists(&transaction).await?.into_iter().find(|list| list.name == name);
         let list = list.ok_or_else(|| DetectionsError::Unknown(reasons::no_list(name)))?;
         if let Some(user) = exceptions::exceptions(&transaction).await?.iter().find(|e| e.what.list == name) {
@@ -405,7 +405,7 @@ impl Detections {
         if what.field.trim().is_empty() {
             return Err(DetectionsError::Invalid(reasons::no_field()));
         }
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         if !exceptions::lists(&transaction).await?.iter().any(|list| list.name == what.list) {
             return Err(DetectionsError::Unknown(reasons::no_list(what.list)));
         }
@@ -422,7 +422,7 @@ impl Detections {
     /// # Errors
     /// When there is none within reach.
     pub async fn remove_exception(&self, id: Uuid, actor: &Actor) -> Result<(), DetectionsError> {
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let known = exceptions::exceptions(&transaction).await?.into_iter().find(|exception| exception.id == id);
         let known = known.filter(|known| actor.reach.covers(known.what.organisation.as_deref()));
         let known = known.ok_or_else(|| DetectionsError::Unknown(reasons::no_exception(id)))?;
@@ -455,7 +455,7 @@ impl Detections {
             return Err(DetectionsError::Invalid(reasons::nothing_suppressed()));
         }
         let suppression = Suppression { id: Uuid::now_v7(), what, created_ms: actor.now_ms };
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         exceptions::add_suppression(&transaction, &suppression).await?;
         let subject = format!("suppression {}", suppression.id);
         history::note(&transaction, actor, &subject, "add", &suppression.what).await?;
@@ -468,7 +468,7 @@ impl Detections {
     /// # Errors
     /// When there is none within reach.
     pub async fn end_suppression(&self, id: Uuid, actor: &Actor) -> Result<(), DetectionsError> {
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let known = exceptions::suppressions(&transaction).await?.into_iter().find(|suppression| suppression.id == id);
         let known = known.filter(|known| actor.reach.covers(known.what.organisation.as_deref()));
         let known = known.ok_or_else(|| DetectionsError::Unknown(reasons::no_suppression(id)))?;
@@ -492,7 +492,7 @@ impl Detections {
     /// # Errors
     /// When the database fails; nothing is taken in then.
     pub async fn take(&self, seen: &[Seen], batch: u64, now_ms: i64) -> Result<u64, DetectionsError> {
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let suppressions = exceptions::suppressions(&transaction).await?;
         let mut raised = 0;
         for seen in seen {
@@ -517,7 +517,7 @@ impl Detections {
     /// # Errors
     /// When the database fails; nothing is counted then.
     pub async fn cover(&self, covered: &[Covered], batch: u64) -> Result<(), DetectionsError> {
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         coverage::count(&transaction, covered).await?;
         set_mark(&transaction, COVERED, batch as i64).await?;
         transaction.commit().await?;
@@ -535,7 +535,7 @@ impl Detections {
         since_ms: i64,
         now_ms: i64,
     ) -> Result<u64, DetectionsError> {
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let suppressions = exceptions::suppressions(&transaction).await?;
         let hour = now_ms.div_euclid(3_600_000) - 1;
         let mut seen = coverage::expect(&transaction, declared, now_ms).await?;
@@ -605,7 +605,7 @@ impl Detections {
         if let Some(name) = change.assignee.as_deref().filter(|name| !name.is_empty()) {
             need_name(name)?;
         }
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let mut alert = alert_of(&transaction, id, actor).await?;
         if change.from.is_some_and(|from| from != alert.state) {
             let state = alert.state.name();

@@ -348,6 +348,33 @@ async fn detections_hold_on_sqlite() {
     holds(&format!("sqlite://{}?mode=rwc", folder.path().join("state.db").display())).await;
 }
 
+/// Whoever takes in findings, counts events and watches sources reads first and then writes, all at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_write_at_once_and_each_gets_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", folder.path().join("state.db").display());
+    let db = khien_store::connect(&url).await.unwrap();
+    Migrator::up(&db, None).await.unwrap();
+    let detections = Detections::new(db);
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..4_u64 {
+        let detections = detections.clone();
+        tasks.spawn(async move {
+            for round in 1..=25 {
+                let found = seen("soc-a", &format!("ip:{task}"), 0, 0, 1);
+                detections.take(&[found], round, 100).await.unwrap();
+                detections.cover(&[covered("a", 10, 0, 0, 10 * HOUR)], round).await.unwrap();
+                detections.watch_sources(&[], 0, 10 * HOUR).await.unwrap();
+            }
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    let (alerts, _) = detections.alerts(&filter(), &centre(0)).await.unwrap();
+    assert_eq!(alerts.iter().map(|alert| alert.findings).sum::<i64>(), 100);
+}
+
 #[tokio::test]
 async fn detections_hold_on_postgresql() {
     let Some(postgres) = Postgres::start() else { return };

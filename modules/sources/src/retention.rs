@@ -4,7 +4,7 @@ use khien_base::lang::Lang;
 use khien_base::message::Message;
 use khien_store::StoreError;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DatabaseConnection, QueryOrder as _, TransactionTrait as _};
+use sea_orm::{ActiveValue::Set, DatabaseConnection, QueryOrder as _};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -235,7 +235,7 @@ impl Keeping {
         need_reason(&reason)?;
         let days = i32::try_from(days).ok().filter(|days| *days > 0);
         let days = days.ok_or_else(|| KeepingError::Invalid(reasons::no_days()))?;
-        let transaction = self.db.begin().await?;
+        let transaction = khien_store::begin(&self.db).await?;
         let same = self.rules().await?.into_iter().find(|r| r.organisation == organisation && r.class_uid == class_uid);
         if let Some(same) = same {
             remove_rule(&transaction, same.id, now_ms).await?;

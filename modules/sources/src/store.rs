@@ -4,9 +4,7 @@ use ipnet::IpNet;
 use khien_store::StoreError;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveValue::Set, Condition, DatabaseConnection, FromJsonQueryResult, QueryOrder as _, TransactionTrait as _,
-};
+use sea_orm::{ActiveValue::Set, Condition, DatabaseConnection, FromJsonQueryResult, QueryOrder as _};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Credential, DeclaredSource, Kind, Network, Quota, Soc};
@@ -151,7 +149,7 @@ pub(crate) async fn add(
     credential: &Credential,
     hash: Vec<u8>,
 ) -> Result<(), StoreError> {
-    let transaction = db.begin().await?;
+    let transaction = khien_store::begin(db).await?;
     let row = soc::ActiveModel {
         id: Set(soc.id),
         name: Set(soc.name.clone()),

@@ -179,6 +179,39 @@ fn opentelemetry_exports_over_grpc_with_token_or_certificate() {
 }
 
 #[test]
+fn a_certificate_that_is_renewed_is_shown_without_a_restart() {
+    let (data, folder, other) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let token = add_soc(KHIEN, data.path(), "soc-a", &[]);
+    let (first, second) = (Pair::new(folder.path(), "localhost"), Pair::new(other.path(), "localhost"));
+    let [chain, key] = first.paths();
+    let server = Server::start(KHIEN, data.path(), &["--https", "127.0.0.1:0", "--tls-cert", chain, "--tls-key", key]);
+    let https = server.https.unwrap();
+    // What only the second one has signed is not believed by a client that knows the first, and the other way round.
+    let shows = |pair: &Pair| {
+        let mut stream = connect(https, pair, None);
+        let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let mut answer = Vec::new();
+        asked.is_ok() && stream.read_to_end(&mut answer).is_ok() && answer.starts_with(b"HTTP/1.1 200")
+    };
+    let known = Pair { certificate: folder.path().join("known.pem"), key: folder.path().join("known.key") };
+    std::fs::copy(&first.certificate, &known.certificate).unwrap();
+    assert!(shows(&known) && !shows(&second));
+    // A key that does not belong to the certificate changes nothing.
+    std::fs::copy(&second.key, &first.key).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(4_500));
+    assert!(shows(&known));
+    std::fs::copy(&second.certificate, &first.certificate).unwrap();
+    let renewed = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        shows(&second)
+    });
+    assert!(renewed && !shows(&known));
+    assert_eq!(send(https, &second, None, Some(&token), "{\"n\":1}"), 200);
+    server.stop();
+}
+
+#[test]
 fn syslog_belongs_to_whom_certificate_or_address_say() {
     let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for name in ["by-certificate", "by-address"] {

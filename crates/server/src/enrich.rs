@@ -8,9 +8,8 @@ mod reasons;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use khien_base::message::Message;
@@ -19,9 +18,9 @@ use maxminddb::{PathElement, Reader};
 use prefix_trie::PrefixMap;
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::sleep;
 
 use crate::pipeline::chain;
+use crate::watched;
 
 /// Where what is known comes from.
 #[derive(Clone, Debug, Default)]
@@ -239,9 +238,6 @@ static SIDES: std::sync::LazyLock<[Side; 2]> = std::sync::LazyLock::new(|| {
     })
 });
 
-/// How often files are looked at.
-const EVERY: Duration = Duration::from_secs(10);
-
 /// What is known now, for all who need it.
 #[derive(Clone, Default)]
 pub(crate) struct Enriching(Arc<Shared>);
@@ -264,41 +260,18 @@ impl Enriching {
         self.0.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn changed(&self) -> Vec<Option<SystemTime>> {
-        let Knowledge { owners, geoip } = &self.0.knowledge;
-        let when = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
-        owners.iter().chain(geoip).map(|path| when(path)).collect()
-    }
-
     /// Reads the files again when they change, until it is told to stop.
-    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut seen = self.changed();
-        if seen.is_empty() {
-            return;
-        }
-        loop {
-            tokio::select! {
-                // An error means that nobody is there any more who could say stop.
-                _ = stop.wait_for(|stop| *stop) => return,
-                () = sleep(EVERY) => {}
+    pub(crate) async fn run(self, stop: watch::Receiver<bool>) {
+        let Knowledge { owners, geoip } = &self.0.knowledge;
+        let paths = owners.iter().chain(geoip).cloned().collect();
+        let read = move || match Known::read(&self.0.knowledge) {
+            Ok(known) => {
+                *self.0.now.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+                tracing::info!("what is known of addresses was read again");
             }
-            let now = self.changed();
-            if now == seen {
-                continue;
-            }
-            seen = now;
-            let knowledge = self.0.knowledge.clone();
-            match tokio::task::spawn_blocking(move || Known::read(&knowledge)).await {
-                Ok(Ok(known)) => {
-                    *self.0.now.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
-                    tracing::info!("what is known of addresses was read again");
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(error = %chain(&error), "what is known of addresses stays as it was");
-                }
-                Err(_) => tracing::error!("reading what is known of addresses panicked"),
-            }
-        }
+            Err(error) => tracing::error!(error = %chain(&error), "what is known of addresses stays as it was"),
+        };
+        watched::each_change(paths, stop, read).await;
     }
 }
 

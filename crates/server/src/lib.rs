@@ -25,3 +25,4 @@ mod sieve;
 mod syslog;
 mod system;
 mod tls;
+mod watched;

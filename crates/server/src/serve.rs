@@ -195,8 +195,9 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let owners = owners(&setup.syslog, &sources).await?;
     let enriching = Enriching::open(setup.knowledge.clone())?;
 
+    let shown = setup.identity.clone().map(tls::Identity::open).transpose()?;
     let greeter = match setup.https {
-        Some(address) => Some(listen_https(address, &setup).await?),
+        Some(address) => Some(listen_https(address, shown.as_ref()).await?),
         None => None,
     };
     let http = TcpListener::bind(setup.listen).await;
@@ -204,7 +205,7 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     let address = http.local_addr().map_err(|source| ServeError::Listen { address: setup.listen, source })?;
     let mut listeners = JoinSet::new();
     let sink = syslog::Sink { intake: intake.clone(), owners: owners.clone(), stop: stopping.clone() };
-    let syslog = listen_syslog(&setup, &sink, &mut listeners).await?;
+    let syslog = listen_syslog((&setup.syslog, shown.as_ref()), &sink, &mut listeners).await?;
     listeners.spawn(owners.clone().run(stopping.clone()));
 
     let detections = Detections::new(db.clone());
@@ -224,6 +225,9 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
     );
     let pipeline = Pipeline::start(&journal, (&rules, &enriching), writer, commit, workers(setup.threads));
     listeners.spawn(enriching.run(stopping.clone()));
+    if let Some(shown) = shown {
+        listeners.spawn(shown.run(stopping.clone()));
+    }
     listeners.spawn(keeper.run(rules, stopping.clone()));
     let alerting = Alerting { detections: detections.clone(), reader: reader.clone(), progress: progress.clone() };
     listeners.spawn(alerting.run(stopping.clone()));
@@ -333,8 +337,8 @@ async fn until(mut stopping: watch::Receiver<bool>) {
 }
 
 /// Listens for HTTP over TLS.
-async fn listen_https(address: SocketAddr, setup: &Setup) -> Result<TlsListener, ServeError> {
-    let acceptor = tls::acceptor(setup.identity.as_ref(), &[b"h2", b"http/1.1"])?;
+async fn listen_https(address: SocketAddr, identity: Option<&Arc<tls::Identity>>) -> Result<TlsListener, ServeError> {
+    let acceptor = tls::acceptor(identity, &[b"h2", b"http/1.1"])?;
     let failed = |source| ServeError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     TlsListener::new(listener, acceptor).map_err(failed)
@@ -342,11 +346,11 @@ async fn listen_https(address: SocketAddr, setup: &Setup) -> Result<TlsListener,
 
 /// Starts the listeners for syslog; where they are.
 async fn listen_syslog(
-    all: &Setup,
+    (setup, identity): (&Syslog, Option<&Arc<tls::Identity>>),
     sink: &syslog::Sink,
     listeners: &mut JoinSet<()>,
 ) -> Result<Vec<(&'static str, SocketAddr)>, ServeError> {
-    let (setup, mut bound) = (&all.syslog, Vec::new());
+    let mut bound = Vec::new();
     if let Some(address) = setup.udp {
         let failed = |source| ServeError::Listen { address, source };
         let socket = UdpSocket::bind(address).await.map_err(failed)?;
@@ -354,7 +358,7 @@ async fn listen_syslog(
         listeners.spawn(syslog::udp(socket, sink.clone()));
     }
     let tls = match setup.tls {
-        Some(_) => Some(tls::acceptor(all.identity.as_ref(), &[])?),
+        Some(_) => Some(tls::acceptor(identity, &[])?),
         None => None,
     };
     for (name, address, tls) in [("tcp", setup.tcp, None), ("tls", setup.tls, tls)] {

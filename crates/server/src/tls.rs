@@ -3,16 +3,16 @@
 //! A client may show a certificate. The handshake makes sure that it has the key; whose it is, the register of SOCs says by
 //! its fingerprint, so that no certificate authority is needed and one that was revoked there gets in nowhere.
 
-use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use axum::serve::Listener;
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -21,10 +21,14 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, verify_tls12_signature, verif
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use tokio_rustls::server::TlsStream;
 
+use crate::pipeline::chain;
 use crate::serve::ServeError;
+use crate::watched;
 
 /// SHA-256 of a certificate in DER.
 pub(crate) type Fingerprint = [u8; 32];
@@ -35,21 +39,68 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes at once.
 const HANDSHAKES: usize = 512;
 
-/// What greets TLS clients that speak one of `protocols`, most wanted first; none when that is not talked about.
-pub(crate) fn acceptor(identity: Option<&(PathBuf, PathBuf)>, protocols: &[&[u8]]) -> Result<TlsAcceptor, ServeError> {
-    let (certificate, key) = identity.ok_or(ServeError::NoCertificate)?;
-    let failed = |path: &PathBuf, reason: String| ServeError::Certificate { path: path.clone(), reason };
+/// The certificate that the server shows, with its key.
+pub(crate) struct Identity {
+    certificate: PathBuf,
+    key: PathBuf,
+    shown: Mutex<Arc<CertifiedKey>>,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// Reads a certificate chain and its key, both as PEM.
+    pub(crate) fn open((certificate, key): (PathBuf, PathBuf)) -> Result<Arc<Self>, ServeError> {
+        let shown = Mutex::new(Arc::new(read(&certificate, &key)?));
+        Ok(Arc::new(Self { certificate, key, shown }))
+    }
+
+    /// Reads them again when they change, until it is told to stop. Connections that are there already stay.
+    pub(crate) async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        let paths = vec![self.certificate.clone(), self.key.clone()];
+        let read = move || match read(&self.certificate, &self.key) {
+            Ok(shown) => {
+                *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(shown);
+                tracing::info!("the certificate of the server was read again");
+            }
+            // One of the two files may be written after the other.
+            Err(error) => tracing::error!(error = %chain(&error), "the certificate of the server stays as it was"),
+        };
+        watched::each_change(paths, stop, read).await;
+    }
+}
+
+impl ResolvesServerCert for Identity {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, ServeError> {
+    let failed = |path: &Path, reason: String| ServeError::Certificate { path: path.to_owned(), reason };
     let chain: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| failed(certificate, error.to_string()))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| failed(key, error.to_string()))?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, private, &provider).map_err(|error| failed(certificate, error.to_string()))
+}
+
+/// What greets TLS clients that speak one of `protocols`, most wanted first; none when that is not talked about.
+pub(crate) fn acceptor(identity: Option<&Arc<Identity>>, protocols: &[&[u8]]) -> Result<TlsAcceptor, ServeError> {
+    let identity = identity.ok_or(ServeError::NoCertificate)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = Arc::new(Possession(provider.clone()));
     let mut config = ServerConfig::builder_with_provider(provider)
         // Version 1.2 too: rsyslog as Debian 12 has it speaks nothing newer.
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_client_cert_verifier(verifier).with_single_cert(chain, private))
-        .map_err(|error| failed(certificate, error.to_string()))?;
+        .map_err(|error| ServeError::Certificate { path: identity.certificate.clone(), reason: error.to_string() })?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(identity.clone());
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

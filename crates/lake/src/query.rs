@@ -145,6 +145,13 @@ impl Reader {
         Self { spill: Some(spill), ..self }
     }
 
+    /// The same for whoever looks at what came last and at nothing twice: it keeps few footers, and takes no room from those
+    /// that others ask for again.
+    #[must_use]
+    pub fn forgetful(self) -> Self {
+        Self { remembered: Arc::new(Remembered::forgetful()), ..self }
+    }
+
     async fn tables(&self) -> Result<(DeltaTable, DeltaTable), LakeError> {
         match &self.source {
             Source::Latest(latest) => Ok(latest.get()),

@@ -47,6 +47,9 @@ use crate::words::{Filters, Need, ROWS, needs};
 /// Memory for footers of files.
 const FOOTERS_BYTES: usize = 192 << 20;
 
+/// The same for whoever looks at nothing twice.
+const FORGETFUL_BYTES: usize = 8 << 20;
+
 /// Files whose words are looked up at the same time.
 const AT_ONCE: usize = 16;
 
@@ -81,12 +84,21 @@ struct Part {
 
 impl Default for Remembered {
     fn default() -> Self {
-        let footers = DefaultCache::new(FOOTERS_BYTES).with_name("footers");
-        Self { footers: Arc::new(footers), known: Mutex::default() }
+        Self::with_room(FOOTERS_BYTES)
     }
 }
 
 impl Remembered {
+    /// For whoever looks at nothing twice.
+    pub(crate) fn forgetful() -> Self {
+        Self::with_room(FORGETFUL_BYTES)
+    }
+
+    fn with_room(footers: usize) -> Self {
+        let footers = DefaultCache::new(footers).with_name("footers");
+        Self { footers: Arc::new(footers), known: Mutex::default() }
+    }
+
     /// The files of `table` as it is.
     fn files(&self, table: &DeltaTable, shape: &Shape) -> Result<Arc<Vec<Arc<Part>>>, LakeError> {
         let version = table.version();

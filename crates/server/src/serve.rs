@@ -229,14 +229,11 @@ pub async fn start(setup: Setup) -> Result<Server, ServeError> {
         listeners.spawn(shown.run(stopping.clone()));
     }
     listeners.spawn(keeper.run(rules, stopping.clone()));
-    let alerting = Alerting { detections: detections.clone(), reader: reader.clone(), progress: progress.clone() };
+    let newest = reader.clone().forgetful();
+    let alerting = Alerting { detections: detections.clone(), reader: newest.clone(), progress: progress.clone() };
     listeners.spawn(alerting.run(stopping.clone()));
-    let ledger = Ledger {
-        detections: detections.clone(),
-        sources: sources.clone(),
-        reader: reader.clone(),
-        progress: progress.clone(),
-    };
+    let ledger =
+        Ledger { detections: detections.clone(), sources: sources.clone(), reader: newest, progress: progress.clone() };
     listeners.spawn(ledger.run(stopping.clone()));
     let hunts = Hunts::open(reader.clone(), paths.hunts(), workers(setup.threads)).map_err(failed)?;
     let authenticator = Authenticator { sources, identity: Identity::new(db) };

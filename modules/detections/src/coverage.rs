@@ -2,7 +2,8 @@
 //!
 //! For each organisation, source, pack and hour of event time it counts what came, what of it came late, and what could
 //! not be read. Where a source was known and nothing came it was silent; where something came and no pack was in force,
-//! no rule was run. A source is known from when it was declared, or else first heard. Events that arrive late are counted in the hour in which they happened, so that the ledger heals.
+//! no rule was run. A source is known from when it was declared, or else first heard. Events that arrive late are counted
+//! in the hour in which they happened, so that the ledger heals.
 
 use std::collections::{BTreeMap, BTreeSet};
 

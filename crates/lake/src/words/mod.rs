@@ -51,7 +51,20 @@ fn fold(text: &str) -> Cow<'_, [u8]> {
         }
         return Cow::Owned(text.as_bytes().to_ascii_lowercase());
     }
-    Cow::Owned(text.chars().map(fold_char).collect::<String>().into_bytes())
+    // Most of any text is ASCII all the same, and takes a hundredth of the time.
+    let mut folded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        let plain = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+        let (plain, behind) = rest.split_at(plain);
+        let from = folded.len();
+        folded.extend_from_slice(plain.as_bytes());
+        folded[from..].make_ascii_lowercase();
+        let mut letters = behind.chars();
+        let Some(letter) = letters.next() else { return Cow::Owned(folded) };
+        folded.extend_from_slice(fold_char(letter).encode_utf8(&mut [0; 4]).as_bytes());
+        rest = letters.as_str();
+    }
 }
 
 /// By way of its capital, because some letters share one: `s` and `ſ`, `σ` and `ς`.
@@ -141,6 +154,15 @@ mod tests {
         let mut words = Vec::new();
         each_word(&folded, &mut |start, end| words.push(String::from_utf8_lossy(&folded[start..end]).into_owned()));
         words
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn texts_are_folded_letter_by_letter(text in "([a-zA-Z0-9 \\\\]{0,9}[\\PC\u{130}\u{131}\u{17f}\u{212a}ßẞΣςĐđẮ]?){0,6}") {
+            let wanted: String = text.chars().map(fold_char).collect();
+            let folded = fold(&text);
+            proptest::prop_assert_eq!(folded.as_ref(), wanted.as_bytes());
+        }
     }
 
     #[test]

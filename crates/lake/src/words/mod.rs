@@ -51,7 +51,7 @@ fn fold(text: &str) -> Cow<'_, [u8]> {
         }
         return Cow::Owned(text.as_bytes().to_ascii_lowercase());
     }
-    // Most of any text is ASCII all the same, and takes a hundredth of the time.
+    // Most of any text is ASCII all the same, which needs no look at each letter.
     let mut folded = Vec::with_capacity(text.len());
     let mut rest = text;
     loop {
